@@ -1,0 +1,1 @@
+"""Browser agents: one WebRTC peer each, inside the media process."""

@@ -1,0 +1,356 @@
+"""The facts: everything that can happen and that the ledger keeps, one value type each.
+
+A fact is appended once and never changed; every figure is a reading of these. `at` is UTC in
+milliseconds. Ids are strings: `call` names one call from the first ring to the last hang-up,
+`entry` one stay in one queue, `offer` one ringing of one agent, `recording` one audio file.
+
+`party` strings name an end of a call by its door: `line:<id>`, `trunk:<id>`, `phone:<extension>`,
+`agent:<id>`.
+
+Guarantees that the writers keep and the readers may rely on:
+
+- each call has one `CallOpened` first and one `Disconnect` last;
+- each `QEnter` is closed by exactly one `QLeave` with one reason of `LEAVE_REASONS`;
+- each `Offer` is closed by exactly one `OfferEnd`; `Connect` comes at most once an entry, before
+  the `QLeave` with reason `answered` (both carry the same `at`);
+- the end of an agent's part in a queue call is the `WrapStart`, written even when the wrap-up is
+  zero long; `WrapEnd` follows it once;
+- each `HoldOn` is closed by a `HoldOff` at the latest where the agent's part ends;
+- after a crash the next start writes what is missing with reason or cause `system_failure`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+Direction = Literal["in", "out", "internal"]
+LeaveReason = Literal[
+    "answered",
+    "abandoned",
+    "timeout",
+    "no_agent",
+    "key_exit",
+    "callback_requested",
+    "overflow",
+    "full",
+    "closed",
+    "system_failure",
+]
+LEAVE_REASONS: Final[tuple[str, ...]] = get_args(LeaveReason)
+OfferResult = Literal["accepted", "rejected", "missed", "withdrawn", "failed", "system_failure"]
+AgentStateName = Literal["offline", "ready", "not_ready"]
+Side = Literal["caller", "callee", "system"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """What every fact has: when it happened, UTC milliseconds."""
+
+    at: int
+
+
+# --- calls and lines ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOpened(Fact):
+    """A call exists. `door` is the party it came in by; numbers are as signalled, None if withheld."""
+
+    call: str
+    direction: Direction
+    door: str
+    caller: str | None = None
+    caller_name: str | None = None
+    called: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerKnown(Fact):
+    """Caller ID that came after the call was opened (analog lines: after the first ring)."""
+
+    call: str
+    caller: str | None
+    caller_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineSeized(Fact):
+    """A line or one channel of a trunk is taken by this call."""
+
+    call: str
+    line: str
+    direction: Direction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineBusy(Fact):
+    """A call could not be taken because all lines, channels or the box's capacity were in use."""
+
+    line: str
+    caller: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineReleased(Fact):
+    """The line is free again."""
+
+    call: str
+    line: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered(Fact):
+    """A party went off-hook: the box answered the caller, or the called party answered."""
+
+    call: str
+    party: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bridged(Fact):
+    """Audio flows both ways between two parties."""
+
+    call: str
+    a: str
+    b: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disconnect(Fact):
+    """The call is over. `side` hung up first; `cause` is a word such as `normal`, `busy`,
+    `no_answer`, `rejected`, `unreachable`, `line_lost`, `media_lost`, `system_failure`."""
+
+    call: str
+    side: Side
+    cause: str
+
+
+# --- menu -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IvrIn(Fact):
+    """The caller entered a menu flow."""
+
+    call: str
+    menu: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IvrKey(Fact):
+    """A key pressed in a menu. `valid` tells whether the menu had a meaning for it."""
+
+    call: str
+    menu: str
+    key: str
+    valid: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IvrOut(Fact):
+    """The caller left the menus. `result` is `queue`, `phone`, `hangup`, `abandoned`,
+    `closed` or `system_failure`."""
+
+    call: str
+    menu: str
+    result: str
+    target: str | None = None
+
+
+# --- queue ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QEnter(Fact):
+    """A wait starts. `parent` is the entry this one was transferred from."""
+
+    call: str
+    entry: str
+    queue: str
+    caller: str | None = None
+    priority: int = 0
+    parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer(Fact):
+    """One agent is rung for one entry."""
+
+    call: str
+    entry: str
+    queue: str
+    offer: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferEnd(Fact):
+    """The ringing of that agent ended."""
+
+    call: str
+    entry: str
+    queue: str
+    offer: str
+    agent: str
+    result: OfferResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connect(Fact):
+    """Two-way audio between the waiting caller and the agent: the wait is over."""
+
+    call: str
+    entry: str
+    queue: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldOn(Fact):
+    """An agent put the other party on hold."""
+
+    call: str
+    agent: str
+    entry: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldOff(Fact):
+    """The hold ended (also because the call did)."""
+
+    call: str
+    agent: str
+    entry: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer(Fact):
+    """A call was passed on. `to` is a party or `queue:<id>`."""
+
+    call: str
+    mode: Literal["blind", "attended", "queue"]
+    by: str
+    to: str
+    entry: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QLeave(Fact):
+    """The one outcome of an entry."""
+
+    call: str
+    entry: str
+    queue: str
+    reason: LeaveReason
+    agent: str | None = None
+
+
+# --- agents ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentState(Fact):
+    """What the agent chose: `offline`, `ready`, `not_ready` with a reason. Ringing, talking and
+    wrap-up are not chosen; they follow from the other facts."""
+
+    agent: str
+    state: AgentStateName
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrapStart(Fact):
+    """The agent's part in a queue call ended; the wrap-up begins."""
+
+    agent: str
+    call: str
+    entry: str
+    queue: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrapEnd(Fact):
+    """The wrap-up ended, by the agent or by time."""
+
+    agent: str
+    call: str
+    entry: str
+    queue: str
+
+
+# --- recordings and the box -----------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingStarted(Fact):
+    """Audio of this call goes to `path` (relative to the data directory)."""
+
+    call: str
+    recording: str
+    path: str
+    entry: str | None = None
+    agent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordingEnded(Fact):
+    """The file is complete. `reason` is `done`, `disk_full`, `media_lost` or `system_failure`."""
+
+    call: str
+    recording: str
+    duration_ms: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemStarted(Fact):
+    """The control process came up; `clean` tells whether it had been stopped in order."""
+
+    version: str
+    clean: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemStopped(Fact):
+    """The control process was stopped in order."""
+
+
+FACTS: Final[tuple[type[Fact], ...]] = (
+    CallOpened,
+    CallerKnown,
+    LineSeized,
+    LineBusy,
+    LineReleased,
+    Answered,
+    Bridged,
+    Disconnect,
+    IvrIn,
+    IvrKey,
+    IvrOut,
+    QEnter,
+    Offer,
+    OfferEnd,
+    Connect,
+    HoldOn,
+    HoldOff,
+    Transfer,
+    QLeave,
+    AgentState,
+    WrapStart,
+    WrapEnd,
+    RecordingStarted,
+    RecordingEnded,
+    SystemStarted,
+    SystemStopped,
+)
+
+
+def kind_of(fact: type[Fact] | Fact) -> str:
+    """The name of a fact's kind as stored, e.g. `QEnter` -> `q_enter`."""
+    cls = fact if isinstance(fact, type) else type(fact)
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+
+KINDS: Final[dict[str, type[Fact]]] = {kind_of(cls): cls for cls in FACTS}

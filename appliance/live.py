@@ -1,0 +1,216 @@
+"""What the control process shows of itself and what it can be asked to do.
+
+The web process (and later any other) subscribes and gets a whole `Live` after each change,
+coalesced; small offices make it a few kilobytes. Pages draw from this alone, so they never show a
+state that the switch does not have. Times are UTC milliseconds; a duration on a screen is `now`
+minus `since`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+AgentPhase = Literal["offline", "ready", "not_ready", "offered", "busy", "wrap"]
+CallPhase = Literal["ringing", "menu", "waiting", "offered", "talking", "held", "ending"]
+
+
+class LiveAgentCall(msgspec.Struct, frozen=True):
+    """The call in front of an agent. `phase`: ringing (to be answered), talking, held, wrap."""
+
+    call: str
+    phase: Literal["ringing", "connecting", "talking", "held"]
+    caller: str | None
+    caller_name: str | None
+    queue: str | None
+    queue_name: str | None
+    since: int
+    waited_ms: int
+    direction: Literal["in", "out", "internal"] = "in"
+
+
+class LiveAgent(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+    phase: AgentPhase
+    reason: str | None
+    since: int
+    door: Literal["browser", "phone"]
+    reachable: bool
+    """The browser's audio is connected, or the desk phone is registered."""
+    queues: tuple[str, ...]
+    call: LiveAgentCall | None = None
+    wrap_until: int | None = None
+    next_state: Literal["ready", "not_ready"] | None = None
+
+
+class LiveWaiting(msgspec.Struct, frozen=True):
+    entry: str
+    call: str
+    queue: str
+    caller: str | None
+    caller_name: str | None
+    since: int
+    position: int
+    offered_to: tuple[str, ...] = ()
+
+
+class LiveCall(msgspec.Struct, frozen=True):
+    call: str
+    direction: Literal["in", "out", "internal"]
+    phase: CallPhase
+    door: str
+    caller: str | None
+    caller_name: str | None
+    called: str | None
+    since: int
+    queue: str | None = None
+    agent: str | None = None
+    recording: bool = False
+
+
+class LiveLine(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+    kind: Literal["modem", "trunk"]
+    state: Literal["idle", "ringing", "busy", "absent"]
+    detail: str = ""
+
+
+class LivePhone(msgspec.Struct, frozen=True):
+    extension: str
+    name: str
+    registered: bool
+    busy: bool = False
+
+
+class LiveQueue(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+    strategy: str
+    service_level_s: int
+    short_abandon_s: int
+    open: bool
+    waiting: int
+    oldest_since: int | None
+    ready: int
+    busy: int
+    not_ready: int
+
+
+class LiveAlarm(msgspec.Struct, frozen=True):
+    """A problem as an object: what, where, what to do."""
+
+    id: str
+    severity: Literal["info", "warning", "critical"]
+    title: str
+    detail: str
+    advice: str
+    since: int
+
+
+class Live(msgspec.Struct, frozen=True, tag=True):
+    seq: int
+    now: int
+    ready: bool
+    facts: int
+    """Highest ledger sequence: figures need recomputing when it moved."""
+    office: str
+    demo: bool
+    recording_notice: bool
+    pause_reasons: tuple[str, ...]
+    agents: tuple[LiveAgent, ...]
+    queues: tuple[LiveQueue, ...]
+    waiting: tuple[LiveWaiting, ...]
+    calls: tuple[LiveCall, ...]
+    lines: tuple[LiveLine, ...]
+    phones: tuple[LivePhone, ...]
+    alarms: tuple[LiveAlarm, ...]
+
+
+# --- requests (web -> control) --------------------------------------------------------------
+
+
+class Subscribe(msgspec.Struct, frozen=True, tag=True):
+    """`Live` events follow on this connection, the first at once. Reply: `Done`."""
+
+
+class GetHealth(msgspec.Struct, frozen=True, tag=True):
+    """Reply: `Health`."""
+
+
+class SetAgentState(msgspec.Struct, frozen=True, tag=True):
+    """`offline` signs out. Refused when the agent is not known. During a call it is the next
+    state. Reply: `Done`."""
+
+    agent: str
+    state: Literal["offline", "ready", "not_ready"]
+    reason: str | None = None
+
+
+class AgentAction(msgspec.Struct, frozen=True, tag=True):
+    """What a button does to the agent's present call. Reply: `Done`, or refused with why."""
+
+    agent: str
+    action: Literal["answer", "reject", "hold", "resume", "hangup", "wrap_end"]
+    call: str | None = None
+    """The call the page showed; refused when it is no longer the agent's."""
+
+
+class AgentDial(msgspec.Struct, frozen=True, tag=True):
+    """Call an extension, or a number by a line or trunk. Reply: `Done`, or refused with why."""
+
+    agent: str
+    number: str
+
+
+class AgentKeys(msgspec.Struct, frozen=True, tag=True):
+    """DTMF to the other party."""
+
+    agent: str
+    digits: str
+
+
+class AgentPeer(msgspec.Struct, frozen=True, tag=True):
+    """The page's SDP offer for its audio. Reply: `PeerSdp`, or refused with why.
+    `session` tells the pages of one agent apart; the newest has the audio."""
+
+    agent: str
+    session: str
+    sdp: str
+
+
+class AgentPresence(msgspec.Struct, frozen=True, tag=True):
+    """A page of the agent opened or closed its live socket. Reply: `Done`."""
+
+    agent: str
+    session: str
+    present: bool
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    pass
+
+
+class Health(msgspec.Struct, frozen=True, tag=True):
+    """`ready` once calls can be taken; `starting` and `degraded` say in `detail` what lacks."""
+
+    status: Literal["starting", "ready", "degraded"]
+    detail: tuple[str, ...] = ()
+
+
+class PeerSdp(msgspec.Struct, frozen=True, tag=True):
+    sdp: str
+
+
+Request = (
+    Subscribe
+    | GetHealth
+    | SetAgentState
+    | AgentAction
+    | AgentDial
+    | AgentKeys
+    | AgentPeer
+    | AgentPresence
+)

@@ -1,0 +1,379 @@
+"""What the control process tells the media process, and what it hears back.
+
+Commands are one-way and carried out in order; leg, bridge and token numbers and RTP ports are
+chosen by the control process, so nothing waits for an answer. What goes wrong comes back as an
+event that names the leg. A command for a leg that does not exist (any more) is ignored.
+
+Everything here is a frozen msgspec struct, tagged by its class name (see `appliance.ipc`).
+Levels are dBm0, times milliseconds unless the name says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Tone = Literal["ringback", "busy", "reorder", "dial"]
+Source = Literal["rfc4733", "inband", "device", "page", "sip_info"]
+PeerStateName = Literal["connected", "lost", "closed", "failed"]
+
+
+class Message(msgspec.Struct, frozen=True, tag=True):
+    """Base of all commands and events."""
+
+
+# --- control -> media: legs -----------------------------------------------------------------
+
+
+class OpenRtp(Message, frozen=True, tag=True):
+    """A leg that speaks RTP on `host:port` (the local side; RTCP on port + 1)."""
+
+    leg: int
+    host: str
+    port: int
+
+
+class AimRtp(Message, frozen=True, tag=True):
+    """Where that leg sends and what it speaks, after offer/answer (RFC 3264).
+
+    `payload_type` is 0 (PCMU) or 8 (PCMA). `event_send` / `event_receive` are the RFC 4733
+    payload types of each direction, None without. `send` / `receive` follow the direction
+    attribute: a held leg keeps its socket. May come again at any time (re-INVITE).
+    """
+
+    leg: int
+    remote_host: str
+    remote_port: int
+    payload_type: int
+    event_send: int | None = None
+    event_receive: int | None = None
+    send: bool = True
+    receive: bool = True
+
+
+class OpenLine(Message, frozen=True, tag=True):
+    """A leg whose audio is that of a line's driver."""
+
+    leg: int
+    line: str
+
+
+class OpenPeer(Message, frozen=True, tag=True):
+    """A leg whose audio is that of a browser peer."""
+
+    leg: int
+    peer: str
+
+
+class CloseLeg(Message, frozen=True, tag=True):
+    """The leg is gone: leaves its bridge, stops its prompt, frees its socket."""
+
+    leg: int
+
+
+class Play(Message, frozen=True, tag=True):
+    """Play WAV files (8 kHz mono s16 or mu-law, absolute paths) to the leg, one after another.
+
+    Replaces what was playing there. Ends with one `PlayEnded` carrying `token`. With `loop` the
+    list starts again until stopped. A bridge takes precedence while it lasts: prompt and peer
+    are summed.
+    """
+
+    leg: int
+    token: int
+    files: tuple[str, ...]
+    loop: bool = False
+
+
+class Music(Message, frozen=True, tag=True):
+    """Loop one file as music on hold; a `Play` on the same leg pauses it and it goes on after."""
+
+    leg: int
+    file: str | None
+
+
+class PlayTone(Message, frozen=True, tag=True):
+    """A call progress tone of the site's country until stopped or replaced; None is silence."""
+
+    leg: int
+    tone: Tone | None
+
+
+class StopPlay(Message, frozen=True, tag=True):
+    """Stop the prompt on the leg (not its music)."""
+
+    leg: int
+
+
+class Listen(Message, frozen=True, tag=True):
+    """What to listen for on the leg: keys (in-band and RFC 4733), call progress tones."""
+
+    leg: int
+    keys: bool
+    tones: bool = False
+
+
+class SendKeys(Message, frozen=True, tag=True):
+    """Send digits to the leg: RFC 4733 where agreed, else as tones in the audio."""
+
+    leg: int
+    digits: str
+
+
+class Bridge(Message, frozen=True, tag=True):
+    """Connect two legs both ways; a leg is in one bridge at most (the newest wins)."""
+
+    bridge: int
+    a: int
+    b: int
+
+
+class Unbridge(Message, frozen=True, tag=True):
+    """Take the bridge apart, keep its legs."""
+
+    bridge: int
+
+
+class StartRecording(Message, frozen=True, tag=True):
+    """Record what `left` (caller) and `right` (agent) say into a stereo mu-law WAV.
+
+    `path` is absolute. A second `StartRecording` with the same id changes the legs; None records
+    silence on that side. Ends with one `RecordingClosed`.
+    """
+
+    recording: str
+    path: str
+    left: int | None
+    right: int | None
+
+
+class StopRecording(Message, frozen=True, tag=True):
+    recording: str
+
+
+# --- control -> media: lines and browsers ---------------------------------------------------
+
+
+class LineSetup(msgspec.Struct, frozen=True):
+    """One line's driver. `options` are the driver's own (device, profile, country ...)."""
+
+    line: str
+    driver: str
+    country: str
+    options: dict[str, str]
+
+
+class Setup(Message, frozen=True, tag=True):
+    """First command of a connection: drop every leg left over from before (files are closed in
+    order), run exactly these lines, use this country's tones."""
+
+    lines: tuple[LineSetup, ...]
+    country: str
+    reserve_bytes: int = 64 * 1024 * 1024
+
+
+class AnswerLine(Message, frozen=True, tag=True):
+    line: str
+
+
+class HangUpLine(Message, frozen=True, tag=True):
+    line: str
+
+
+class DialLine(Message, frozen=True, tag=True):
+    line: str
+    number: str
+
+
+class OfferPeer(Message, frozen=True, tag=True):
+    """An SDP offer of a page; a new offer for a known peer name replaces the old peer."""
+
+    peer: str
+    ref: int
+    sdp: str
+
+
+class ClosePeer(Message, frozen=True, tag=True):
+    peer: str
+
+
+# --- media -> control -----------------------------------------------------------------------
+
+
+class MediaReady(Message, frozen=True, tag=True):
+    """`Setup` is carried out."""
+
+    pid: int
+
+
+class LegFailed(Message, frozen=True, tag=True):
+    """The leg could not be opened or died (port taken, line unknown, peer gone)."""
+
+    leg: int
+    reason: str
+
+
+class LegQuiet(Message, frozen=True, tag=True):
+    """No audio from this leg for `quiet_ms` although it should send. Repeated each 5 s."""
+
+    leg: int
+    quiet_ms: int
+
+
+class Key(Message, frozen=True, tag=True):
+    """One key press, reported once, at its start or as soon as it is certain."""
+
+    leg: int
+    digit: str
+    source: Source
+
+
+class ToneHeard(Message, frozen=True, tag=True):
+    """A call progress tone with its cadence was recognised on the leg."""
+
+    leg: int
+    tone: Tone
+
+
+class PlayEnded(Message, frozen=True, tag=True):
+    """`done`, `stopped` (replaced, stopped or leg closed) or `failed` (file missing or broken)."""
+
+    leg: int
+    token: int
+    result: Literal["done", "stopped", "failed"]
+
+
+class BridgeLive(Message, frozen=True, tag=True):
+    """Both legs of the bridge have delivered audio since it was made."""
+
+    bridge: int
+
+
+class RecordingClosed(Message, frozen=True, tag=True):
+    """The file is complete and on disk. `reason`: `done`, `disk_full`."""
+
+    recording: str
+    duration_ms: int
+    reason: str
+
+
+class LineUp(Message, frozen=True, tag=True):
+    """The device answers and is set up; `model` is what it says it is."""
+
+    line: str
+    model: str
+
+
+class LineDown(Message, frozen=True, tag=True):
+    """The device is gone or does not work; the driver keeps trying. `reason` is for people."""
+
+    line: str
+    reason: str
+
+
+class LineRinging(Message, frozen=True, tag=True):
+    """A ring burst. The first opens the call; later ones are reported too."""
+
+    line: str
+
+
+class LineCallerId(Message, frozen=True, tag=True):
+    """`number` None: withheld or out of area (`reason` tells), or nothing came in time."""
+
+    line: str
+    number: str | None
+    name: str | None = None
+    reason: Literal["", "private", "out_of_area", "missing"] = ""
+
+
+class LineRingEnded(Message, frozen=True, tag=True):
+    """The caller gave up before we answered (by time: lines do not say so)."""
+
+    line: str
+
+
+class LineOffHook(Message, frozen=True, tag=True):
+    """`AnswerLine` or `DialLine` took effect: audio flows. `sure` is False for outgoing calls on
+    lines that cannot tell that the far end answered."""
+
+    line: str
+    sure: bool = True
+
+
+class LineHungUp(Message, frozen=True, tag=True):
+    """The far end is gone, or the hang-up we asked for is done; the line is on-hook and idle."""
+
+    line: str
+    source: Literal["tone", "dle", "silence", "local", "device", "busy", "no_answer", "no_dialtone"]
+
+
+class PeerAnswer(Message, frozen=True, tag=True):
+    """Answer to `OfferPeer`; `sdp` None means refused, `reason` says why."""
+
+    peer: str
+    ref: int
+    sdp: str | None
+    reason: str = ""
+
+
+class PeerState(Message, frozen=True, tag=True):
+    peer: str
+    state: PeerStateName
+
+
+class MediaStats(Message, frozen=True, tag=True):
+    """Once a second while there are legs, every 5 s without."""
+
+    legs: int
+    recordings: int
+    tick_work_ms_p99: float
+    tick_late_ms_p99: float
+    recording_allowed: bool
+    free_bytes: int
+
+
+Command = (
+    Setup
+    | OpenRtp
+    | AimRtp
+    | OpenLine
+    | OpenPeer
+    | CloseLeg
+    | Play
+    | Music
+    | PlayTone
+    | StopPlay
+    | Listen
+    | SendKeys
+    | Bridge
+    | Unbridge
+    | StartRecording
+    | StopRecording
+    | AnswerLine
+    | HangUpLine
+    | DialLine
+    | OfferPeer
+    | ClosePeer
+)
+
+Event = (
+    MediaReady
+    | LegFailed
+    | LegQuiet
+    | Key
+    | ToneHeard
+    | PlayEnded
+    | BridgeLive
+    | RecordingClosed
+    | LineUp
+    | LineDown
+    | LineRinging
+    | LineCallerId
+    | LineRingEnded
+    | LineOffHook
+    | LineHungUp
+    | PeerAnswer
+    | PeerState
+    | MediaStats
+)

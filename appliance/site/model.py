@@ -1,0 +1,252 @@
+"""The site document: what this box is, as one validated tree.
+
+Written by the owner as TOML, read by every room. Ids are short names (`[a-z0-9_-]`), the keys of
+their tables; numbers are strings, since they may start with 0 or +. Nothing secret stands here:
+passwords of people and phones live in the secrets file (`appliance.site.secrets`).
+"""
+
+from __future__ import annotations
+
+from datetime import date, time
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+Extension = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,6}$")]
+Digits = Annotated[str, StringConstraints(pattern=r"^[0-9*#]{1,4}$")]
+Number = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{1,20}$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=60)]
+Language = Literal["en", "ro", "bg", "fa", "ru", "zh"]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Country = Literal["us", "gb", "fr", "de", "ro", "bg", "ir", "ru", "cn"]
+
+
+class Table(BaseModel):
+    """A table of the document: unknown keys are errors, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+
+class Office(Table):
+    """Who and where the office is."""
+
+    name: Label = "Office"
+    country: Country = "us"
+    timezone: str = "UTC"
+    language: Language = "en"
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is not a time zone; use a name such as Europe/Bucharest")
+        return value
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+
+class Prompt(Table):
+    """What a caller hears: either `text`, spoken offline, or `file`, a WAV of the data directory's
+    `prompts/` folder."""
+
+    text: Text | None = None
+    file: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,80}\.wav$")] | None = None
+    language: Language | None = None
+
+
+class ModemLine(Table):
+    """An analog line on a V.253 USB voice modem."""
+
+    kind: Literal["modem"] = "modem"
+    name: Label
+    device: Annotated[str, StringConstraints(pattern=r"^/[^\x00]{1,200}$")]
+    profile: Id = "auto"
+    route: str
+    """Where a ring goes: `menu:<id>`, `queue:<id>` or `phone:<extension>`."""
+    number: Number | None = None
+    cid_wait_s: Annotated[float, Field(ge=0, le=10)] = 3.0
+
+
+class Trunk(Table):
+    """A SIP trunk or gateway: logged in to (`registration`) or known by address."""
+
+    kind: Literal["trunk"] = "trunk"
+    name: Label
+    host: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]-]{1,120}$")]
+    port: Port = 5060
+    transport: Literal["udp", "tcp"] = "udp"
+    username: Annotated[str, StringConstraints(max_length=80)] | None = None
+    registration: bool = False
+    """Log in there (REGISTER) instead of being known by our address."""
+    channels: Annotated[int, Field(ge=1, le=100)] = 2
+    route: str
+    """Where its calls go when no number matches."""
+    numbers: dict[Number, str] = {}
+    """Called number -> route."""
+    caller_id: Number | None = None
+
+
+class Person(Table):
+    """Somebody who signs in."""
+
+    name: Label
+    role: Literal["agent", "supervisor", "admin"] = "agent"
+    extension: Extension | None = None
+    """The person's own number, reached at the door they are signed in at."""
+    door: Literal["browser", "phone"] = "browser"
+    phone: Extension | None = None
+    """With `door = "phone"`: the desk phone that rings."""
+    language: Language | None = None
+
+
+class Phone(Table):
+    """A desk phone: the table's key is its extension and its SIP user name."""
+
+    name: Label
+
+
+class Queue(Table):
+    """Callers wait here for the first fitting agent."""
+
+    name: Label
+    extension: Extension | None = None
+    agents: tuple[Id, ...] = ()
+    strategy: Literal["longest_idle", "ring_all"] = "longest_idle"
+    ring_s: Annotated[int, Field(ge=5, le=120)] = 20
+    wrap_up_s: Annotated[int, Field(ge=0, le=3600)] = 15
+    max_wait_s: Annotated[int, Field(ge=0, le=7200)] = 600
+    """0: without limit."""
+    max_waiting: Annotated[int, Field(ge=0, le=500)] = 20
+    """0: without limit."""
+    leave_when_empty: bool = True
+    """Nobody signed in: leave at once as `no_agent` instead of waiting for nobody."""
+    then: str = "hangup"
+    """Where a caller goes who leaves by timeout, full, no_agent or closed: a route or `hangup`."""
+    hours: Id | None = None
+    announce_position: bool = True
+    announce_every_s: Annotated[int, Field(ge=10, le=600)] = 30
+    welcome: Prompt | None = None
+    music: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,80}\.wav$")] | None = None
+    """A WAV of the data directory's `prompts/` folder; without it the built-in music."""
+    record: bool = True
+    service_level_s: Annotated[int, Field(ge=1, le=600)] = 20
+    short_abandon_s: Annotated[int, Field(ge=0, le=60)] = 5
+    priority: Annotated[int, Field(ge=-10, le=10)] = 0
+
+
+class MenuKey(Table):
+    """What a key does: `go` is a route, `repeat`, `hangup`, or another menu."""
+
+    go: str
+    say: Prompt | None = None
+
+
+class Menu(Table):
+    """One level of the voice menu."""
+
+    prompt: Prompt
+    keys: dict[Digits, MenuKey]
+    timeout_s: Annotated[float, Field(ge=1, le=60)] = 5.0
+    """Silence after the prompt before it counts as no choice."""
+    tries: Annotated[int, Field(ge=1, le=9)] = 3
+    """How often the prompt is played before `default`."""
+    invalid: Prompt | None = None
+    default: str
+    """Where a caller goes who does not choose: callers with old phones reach a person."""
+    hours: Id | None = None
+    closed: Prompt | None = None
+    closed_go: str = "hangup"
+
+
+class Hours(Table):
+    """When the office is open, in its time zone. Days without an entry are closed."""
+
+    mon: tuple[str, ...] = ()
+    tue: tuple[str, ...] = ()
+    wed: tuple[str, ...] = ()
+    thu: tuple[str, ...] = ()
+    fri: tuple[str, ...] = ()
+    sat: tuple[str, ...] = ()
+    sun: tuple[str, ...] = ()
+    holidays: tuple[date, ...] = ()
+
+    @field_validator("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+    @classmethod
+    def _spans(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for span in value:
+            parse_span(span)
+        return value
+
+
+class Recording(Table):
+    enabled: bool = True
+    announce: Prompt | None = None
+    """Played before the first menu or queue where the law asks for it."""
+    keep_days: Annotated[int, Field(ge=1, le=3650)] = 90
+
+
+class Sip(Table):
+    host: str = "0.0.0.0"
+    """Address to listen on; what we tell peers is the address they reach us by."""
+    port: Port = 5060
+    udp: bool = True
+    tcp: bool = True
+    realm: Label = "centrala"
+    sha256: bool = False
+    """Offer SHA-256 digests too; some phones fail on seeing one."""
+    rtp_ports: tuple[Port, Port] = (16000, 16999)
+
+
+class Web(Table):
+    host: str = "0.0.0.0"
+    http_port: Port = 8080
+    https_port: Port = 8443
+    hosts: tuple[str, ...] = ()
+    """Names besides the box's own addresses under which the page may be opened."""
+
+
+class Numbering(Table):
+    outside_prefix: Annotated[str, StringConstraints(pattern=r"^[0-9]{0,2}$")] = "0"
+    outgoing: tuple[Id, ...] = ()
+    """Lines and trunks for calls out, in order of preference."""
+    emergency: tuple[Number, ...] = ("112",)
+    ring_s: Annotated[int, Field(ge=5, le=180)] = 60
+
+
+class Site(Table):
+    """The whole document."""
+
+    office: Office = Office()
+    lines: dict[Id, Annotated[ModemLine | Trunk, Field(discriminator="kind")]] = {}
+    people: dict[Id, Person] = {}
+    phones: dict[Extension, Phone] = {}
+    queues: dict[Id, Queue] = {}
+    menus: dict[Id, Menu] = {}
+    hours: dict[Id, Hours] = {}
+    recording: Recording = Recording()
+    sip: Sip = Sip()
+    web: Web = Web()
+    numbering: Numbering = Numbering()
+    pause_reasons: tuple[Label, ...] = ("Break", "Lunch", "Training", "Paperwork")
+    demo: bool = False
+    """Demo office: simulated callers, sign-in without a password from this machine."""
+
+
+def parse_span(text: str) -> tuple[time, time]:
+    """`"09:00-17:30"` -> times; `24:00` ends a day. Raises ValueError with a sentence."""
+    start, dash, end = text.partition("-")
+    try:
+        if not dash:
+            raise ValueError
+        opens = time.fromisoformat(start.strip())
+        closes = time.max if end.strip() == "24:00" else time.fromisoformat(end.strip())
+    except ValueError:
+        raise ValueError(f'{text!r} is not a span of time; write "09:00-17:30"') from None
+    if closes <= opens:
+        raise ValueError(f"{text!r} ends before it starts; split it over two days")
+    return opens, closes
