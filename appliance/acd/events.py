@@ -1,0 +1,137 @@
+"""What the switch tells the queues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from appliance.events import AgentStateName
+from appliance.site.model import Queue
+
+
+@dataclass(frozen=True, slots=True)
+class SetState:
+    """The agent chose a state. In a queue call and in wrap-up it takes effect afterwards, except
+    that signing out ends a wrap-up at once. While ringing, anything but `ready` refuses the
+    offer."""
+
+    agent: str
+    state: AgentStateName
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reachable:
+    """The agent's browser audio is connected or the desk phone registered (`yes`), or no longer.
+    Agents start unreachable; who is not reachable keeps the chosen state but gets no offers."""
+
+    agent: str
+    yes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Engaged:
+    """The agent is in a call that no queue gave (`yes`), or no longer."""
+
+    agent: str
+    yes: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """A caller starts to wait.
+
+    `priority` None takes the queue's own; higher goes first. `parent` is the entry that was
+    transferred here. `open` False: the queue's hours say closed, the entry leaves at once.
+    `position` is a wanted place in the queue (1 is next); it never passes a higher priority.
+    """
+
+    call: str
+    entry: str
+    queue: str
+    caller: str | None = None
+    priority: int | None = None
+    parent: str | None = None
+    open: bool = True
+    position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The waiting caller hung up or left by a key."""
+
+    entry: str
+    reason: Literal["abandoned", "key_exit"] = "abandoned"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The agent answered this offer."""
+
+    agent: str
+    offer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """The agent refused (`rejected`), did not answer (`missed`), or could not be rung
+    (`failed`)."""
+
+    agent: str
+    offer: str
+    result: Literal["rejected", "missed", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """Audio flows both ways between the caller of this entry and the agent who accepted."""
+
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFailed:
+    """The agent who accepted was gone before audio flowed; the caller is still there."""
+
+    entry: str
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """The agent's part in the queue call ended."""
+
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class WrapDone:
+    """The agent ended the wrap-up."""
+
+    agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueuesChanged:
+    """The site document changed. Callers in a queue that is gone are served out by its old rules;
+    agents who are gone finish their call and are signed out."""
+
+    queues: Mapping[str, Queue]
+    agents: Iterable[str]
+
+
+Event = (
+    SetState
+    | Reachable
+    | Engaged
+    | Enter
+    | Gone
+    | Accepted
+    | Declined
+    | Linked
+    | LinkFailed
+    | Released
+    | WrapDone
+    | QueuesChanged
+)
