@@ -1,0 +1,74 @@
+"""The sentences that the box says by itself, in each language it speaks."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from appliance.ivr.numbers import in_words
+from appliance.site.model import Language, Prompt
+
+PhraseName = Literal["busy", "recorded", "closed", "goodbye", "next"]
+
+PHRASES: Final[dict[PhraseName, dict[Language, str]]] = {
+    "busy": {
+        "en": "All our agents are busy. Please stay on the line.",
+        "ro": "Toți operatorii noștri sunt ocupați. Vă rugăm să rămâneți pe fir.",
+        "bg": "Всички наши оператори са заети. Моля, останете на линия.",
+        "fa": "همه همکاران ما مشغول هستند. لطفاً پشت خط بمانید.",
+        "ru": "Все операторы заняты. Пожалуйста, оставайтесь на линии.",
+        "zh": "所有客服人员都在忙，请不要挂机。",
+    },
+    "recorded": {
+        "en": "This call is recorded.",
+        "ro": "Această convorbire este înregistrată.",
+        "bg": "Този разговор се записва.",
+        "fa": "این مکالمه ضبط می‌شود.",
+        "ru": "Этот разговор записывается.",
+        "zh": "本次通话将被录音。",
+    },
+    "closed": {
+        "en": "We are closed now. Please call again during our opening hours.",
+        "ro": "Acum suntem închiși. Vă rugăm să reveniți în timpul programului de lucru.",
+        "bg": "В момента не работим. Моля, обадете се в работно време.",
+        "fa": "اکنون تعطیل هستیم. لطفاً در ساعات کاری تماس بگیرید.",
+        "ru": "Сейчас мы не работаем. Пожалуйста, перезвоните в рабочее время.",
+        "zh": "现在是非营业时间，请在营业时间内再次来电。",
+    },
+    "goodbye": {
+        "en": "Thank you for calling. Goodbye.",
+        "ro": "Vă mulțumim că ați sunat. La revedere.",
+        "bg": "Благодарим ви за обаждането. Дочуване.",
+        "fa": "از تماس شما سپاسگزاریم. خدانگهدار.",
+        "ru": "Спасибо за звонок. До свидания.",
+        "zh": "感谢您的来电，再见。",
+    },
+    "next": {
+        "en": "You are next in line.",
+        "ro": "Sunteți următorul la rând.",
+        "bg": "Вие сте следващият на опашката.",
+        "fa": "شما نفر بعدی در صف هستید.",
+        "ru": "Вы следующий в очереди.",
+        "zh": "您是下一位。",
+    },
+}
+
+_POSITION: Final[dict[Language, str]] = {
+    "en": "You are number {} in line.",
+    "ro": "Sunteți numărul {} la rând.",
+    "bg": "Вие сте номер {} на опашката.",
+    "fa": "شماره شما در صف {} است.",
+    "ru": "Ваш номер в очереди — {}.",
+    "zh": "您目前排在第{}位。",
+}
+
+
+def phrase(name: PhraseName, language: Language) -> Prompt:
+    """A built-in sentence as a prompt."""
+    return Prompt(text=PHRASES[name][language], language=language)
+
+
+def position(n: int, language: Language) -> Prompt:
+    """The place in the queue, 1 is next."""
+    if n <= 1:
+        return phrase("next", language)
+    return Prompt(text=_POSITION[language].format(in_words(n, language)), language=language)

@@ -1,0 +1,262 @@
+"""One caller's way through the menus.
+
+How it works
+------------
+The run is always in one of four modes. `prompt`: the menu's prompt plays, keys already count
+(barge-in). `choose`: the prompt is over, silence counts as no choice after `timeout_s`. `parting`:
+a last sentence plays before the run moves on along a route; any key cuts it short. `over`.
+
+Keys are collected until no longer key of the menu could be meant: at once when the digits fit one
+key and begin no other, otherwise after `INTER_DIGIT_MS` without a further digit.
+
+A menu is played `tries` times (silence and wrong keys alike use one up), then its `default` is
+taken. Moving from menu to menu without a key is bounded, so that no document can keep a line busy
+by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final, Literal
+
+from appliance.events import Fact, IvrIn, IvrKey, IvrOut
+from appliance.ivr.actions import Action, Go, Hush, Say
+from appliance.ivr.phrases import phrase
+from appliance.site.model import Language, Menu, Prompt
+from appliance.site.routes import Route, parse_route
+
+INTER_DIGIT_MS: Final = 2_000
+"""Time for the next digit while a longer key may still come."""
+LONGEST_SAY_MS: Final = 300_000
+"""A prompt whose end is never reported counts as played after this."""
+MAX_HOPS: Final = 8
+"""Menus entered or repeated in a row without a key."""
+MAX_KEYS: Final = 100
+"""Choices in one run; a stuck key or a machine at the other end does not hold the line."""
+KEYS: Final = frozenset("0123456789*#")
+
+Output = list[Fact | Action]
+_HANGUP: Final = Route("hangup")
+
+
+class MenuRun:
+    """The menus of one call, from `start` to `Go` or `gone`.
+
+    `menus` are the site's, `first` the menu to start with. `is_open(hours_id, now_ms)` tells
+    whether the office is open. `language` is the office's, for the built-in sentences. `now` is
+    UTC milliseconds. After the end every method returns an empty list.
+    """
+
+    def __init__(
+        self,
+        menus: Mapping[str, Menu],
+        call: str,
+        first: str,
+        is_open: Callable[[str, int], bool],
+        language: Language = "en",
+    ) -> None:
+        self._menus = menus
+        self._call = call
+        self._menu_id = first
+        self._is_open = is_open
+        self._language: Language = language
+        self._mode: Literal["prompt", "choose", "parting", "over"] = "choose"
+        self._token = 0
+        self._speaking = False
+        self._digits = ""
+        self._tries = 0
+        self._hops = 0
+        self._choices = 0
+        self._route = _HANGUP
+        self._closed = False
+        self._deadline: int | None = None
+        self._out: Output = []
+
+    @property
+    def menu(self) -> str:
+        """Id of the menu the caller is in (or left last)."""
+        return self._menu_id
+
+    @property
+    def over(self) -> bool:
+        return self._mode == "over"
+
+    # --- in ---------------------------------------------------------------------------------
+
+    def start(self, now: int) -> Output:
+        """The caller enters the first menu."""
+        self._out.append(IvrIn(at=now, call=self._call, menu=self._menu_id))
+        self._enter(self._menu_id, now)
+        return self._flush()
+
+    def key(self, digit: str, now: int) -> Output:
+        """The caller pressed `digit` (one of 0-9 * #; anything else is ignored)."""
+        if self.over or digit not in KEYS:
+            return []
+        if self._speaking:
+            self._speaking = False
+            self._out.append(Hush())
+        if self._mode == "parting":
+            self._follow(self._route, now)
+            # Type-ahead: the key that cut the sentence short belongs to the menu behind it.
+            if self._prompting():
+                self._speaking = False
+                self._out.append(Hush())
+                self._collect(digit, now)
+        else:
+            self._collect(digit, now)
+        return self._flush()
+
+    def played(self, token: int, now: int) -> Output:
+        """The `Say` with this token ended (or could not be played)."""
+        if self.over or not self._speaking or token != self._token:
+            return []
+        self._prompt_over(now)
+        return self._flush()
+
+    def gone(self, now: int) -> Output:
+        """The caller hung up."""
+        if not self.over:
+            self._finish(now, "abandoned", None)
+        return self._flush()
+
+    def tick(self, now: int) -> Output:
+        """Carry out what has fallen due."""
+        if self._deadline is None or now < self._deadline or self.over:
+            return []
+        if self._speaking:
+            self._out.append(Hush())
+            self._prompt_over(now)
+        elif self._digits:
+            self._decide(now)
+        else:
+            self._no_choice(now, ())
+        return self._flush()
+
+    def next_deadline(self) -> int | None:
+        """When `tick` has something to do, UTC ms."""
+        return None if self.over else self._deadline
+
+    # --- within -----------------------------------------------------------------------------
+
+    @property
+    def _menu(self) -> Menu:
+        return self._menus[self._menu_id]
+
+    def _flush(self) -> Output:
+        out, self._out = self._out, []
+        return out
+
+    def _prompting(self) -> bool:
+        return self._mode == "prompt"
+
+    def _collect(self, digit: str, now: int) -> None:
+        self._mode = "choose"
+        self._digits += digit
+        keys = self._menu.keys
+        if any(key != self._digits and key.startswith(self._digits) for key in keys):
+            self._deadline = now + INTER_DIGIT_MS
+        else:
+            self._decide(now)
+
+    def _say(self, prompts: tuple[Prompt, ...], now: int) -> None:
+        self._token += 1
+        self._speaking = True
+        self._deadline = now + LONGEST_SAY_MS
+        self._out.append(Say(self._token, prompts))
+
+    def _prompt_over(self, now: int) -> None:
+        self._speaking = False
+        if self._mode == "parting":
+            self._follow(self._route, now)
+        else:
+            self._mode = "choose"
+            self._deadline = now + int(self._menu.timeout_s * 1000)
+
+    def _enter(self, menu_id: str, now: int) -> None:
+        if menu_id not in self._menus or self._lost():
+            self._follow(_HANGUP, now)
+            return
+        self._menu_id = menu_id
+        self._tries = 0
+        self._digits = ""
+        menu = self._menu
+        if menu.hours is not None and not self._is_open(menu.hours, now):
+            route = parse_route(menu.closed_go)
+            self._closed = True
+            if menu.closed is not None:
+                self._part((menu.closed,), route, now)
+            elif route.kind == "hangup":
+                self._part((phrase("closed", self._language),), route, now)
+            else:
+                self._follow(route, now)
+            return
+        self._closed = False
+        self._prompt((), now)
+
+    def _prompt(self, before: tuple[Prompt, ...], now: int) -> None:
+        self._mode = "prompt"
+        self._digits = ""
+        self._tries += 1
+        self._say((*before, self._menu.prompt), now)
+
+    def _part(self, prompts: tuple[Prompt, ...], route: Route, now: int) -> None:
+        self._mode = "parting"
+        self._route = route
+        self._say(prompts, now)
+
+    def _decide(self, now: int) -> None:
+        """The caller's digits are complete."""
+        digits, self._digits = self._digits, ""
+        menu = self._menu
+        chosen = menu.keys.get(digits)
+        self._out.append(
+            IvrKey(
+                at=now, call=self._call, menu=self._menu_id, key=digits, valid=chosen is not None
+            )
+        )
+        self._hops = 0
+        self._choices += 1
+        if self._choices >= MAX_KEYS:
+            self._follow(_HANGUP, now)
+        elif chosen is None:
+            self._no_choice(now, (menu.invalid,) if menu.invalid else ())
+        elif chosen.say is not None:
+            self._part((chosen.say,), parse_route(chosen.go), now)
+        else:
+            self._follow(parse_route(chosen.go), now)
+
+    def _no_choice(self, now: int, before: tuple[Prompt, ...]) -> None:
+        if self._tries < self._menu.tries:
+            self._prompt(before, now)
+        else:
+            self._follow(parse_route(self._menu.default), now)
+
+    def _follow(self, route: Route, now: int) -> None:
+        match route.kind:
+            case "menu":
+                self._enter(route.target, now)
+            case "repeat" if self._lost():
+                self._follow(_HANGUP, now)
+            case "repeat":
+                # A wish of the caller, not a failed try.
+                self._tries = max(0, self._tries - 1)
+                self._prompt((), now)
+            case _:
+                result = "closed" if self._closed else route.kind
+                target = str(route) if self._closed else route.target or None
+                self._finish(now, result, target)
+                self._out.append(Go(route))
+
+    def _lost(self) -> bool:
+        """One more move without a key in between; True when it was one too many."""
+        self._hops += 1
+        return self._hops > MAX_HOPS
+
+    def _finish(self, now: int, result: str, target: str | None) -> None:
+        self._mode = "over"
+        self._deadline = None
+        self._speaking = False
+        self._out.append(
+            IvrOut(at=now, call=self._call, menu=self._menu_id, result=result, target=target)
+        )

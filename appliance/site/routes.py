@@ -1,0 +1,35 @@
+"""Routes: where a call goes next, written as one short text in the site document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+RouteKind = Literal["menu", "queue", "phone", "hangup", "repeat"]
+_WITH_TARGET: Final[dict[str, RouteKind]] = {"menu": "menu", "queue": "queue", "phone": "phone"}
+_ALONE: Final[dict[str, RouteKind]] = {"hangup": "hangup", "repeat": "repeat"}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`target` is a menu's or queue's id, or an extension; empty for `hangup` and `repeat`."""
+
+    kind: RouteKind
+    target: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.target}" if self.target else self.kind
+
+
+def parse_route(text: str) -> Route:
+    """`"queue:sales"` -> Route. Raises ValueError with a sentence."""
+    kind, colon, target = text.strip().partition(":")
+    kind, target = kind.strip(), target.strip()
+    if kind in _WITH_TARGET and target:
+        return Route(_WITH_TARGET[kind], target)
+    if kind in _ALONE and not colon:
+        return Route(_ALONE[kind])
+    raise ValueError(
+        f"{text[:60]!r} is not a route; write menu:<id>, queue:<id>, phone:<extension>"
+        ' or "hangup"; in a menu also "repeat"'
+    )
