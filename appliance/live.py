@@ -42,7 +42,7 @@ class LiveAgent(msgspec.Struct, frozen=True):
     queues: tuple[str, ...]
     call: LiveAgentCall | None = None
     wrap_until: int | None = None
-    next_state: Literal["ready", "not_ready"] | None = None
+    next_state: Literal["offline", "ready", "not_ready"] | None = None
 
 
 class LiveWaiting(msgspec.Struct, frozen=True):

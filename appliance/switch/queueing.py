@@ -1,0 +1,118 @@
+"""Between the calls and the acd: its actions become rings, announcements and connections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from appliance.acd import actions as act
+from appliance.acd import events as acd
+from appliance.ivr import phrases
+from appliance.site.model import Prompt
+from appliance.switch.actions import HoldMusic
+from appliance.switch.calls import end_call, music_of, park, try_bridge
+from appliance.switch.legs import answer, drop, invite
+from appliance.switch.model import Call, Leg, World
+from appliance.switch.routing import go
+
+
+def carry_out(w: World, output: Sequence[object]) -> None:
+    for action in w.keep_facts(output):
+        match action:
+            case act.Ring():
+                _ring(w, action)
+            case act.StopRinging():
+                _stop_ringing(w, action)
+            case act.Link():
+                _link(w, action)
+            case act.Announce():
+                _announce(w, action)
+            case act.Leave():
+                _leave(w, action)
+
+
+def _ring(w: World, ring: act.Ring) -> None:
+    desk = w.desks[ring.agent]
+    call = w.calls[ring.call]
+    if desk.person.door == "browser":
+        desk.ringing[ring.offer] = None
+        return
+    phone = desk.person.phone
+    leg = None
+    if phone is not None and phone in w.registered:
+        leg = invite(w, call, f"agent:{desk.id}", phone, trunk=None, agent=desk.id)
+    if leg is None:
+        w.tell(acd.Declined(ring.agent, ring.offer, "failed"))
+        return
+    leg.acd_offer = ring.offer
+    desk.ringing[ring.offer] = leg
+
+
+def _stop_ringing(w: World, stop: act.StopRinging) -> None:
+    """The offer is over: a phone that rings is called off, one that answered too late is hung
+    up."""
+    w.desks[stop.agent].ringing.pop(stop.offer, None)
+    for leg in list(w.legs.values()):
+        if leg.acd_offer == stop.offer and leg is not leg.call.b:
+            drop(w, leg)
+
+
+def _link(w: World, link: act.Link) -> None:
+    """The agent accepted: give the call its other leg and connect as soon as both are up."""
+    call = w.calls[link.call]
+    desk = w.desks[link.agent]
+    leg = next((found for found in desk.ringing.values() if found is not None), None)
+    desk.ringing.clear()
+    desk.call = call
+    call.linked_agent = link.agent
+    if leg is None:
+        leg = Leg(id=w.number(), call=call, party=f"agent:{desk.id}", kind="peer", agent=desk.id)
+        w.legs[leg.id] = leg
+        call.b = leg
+        answer(w, leg)
+    call.b = leg
+    try_bridge(w, call)
+
+
+def unlink(w: World, call: Call, agent: str) -> None:
+    """The agent was lost between accepting and talking: the caller goes on waiting."""
+    if call.b is not None:
+        drop(w, call.b)
+        call.b = None
+    call.bridge = None
+    call.live_by = None
+    call.linked_agent = None
+    w.desks[agent].call = None
+    w.act(HoldMusic(call.a.id, music_of(w, call)))
+    if call.entry is not None:
+        w.tell(acd.LinkFailed(call.entry, agent))
+
+
+def _announce(w: World, announce: act.Announce) -> None:
+    call = w.calls[announce.call]
+    if call.a.state == "up" and call.linked_agent is None:
+        text = phrases.position(announce.position, call.language)
+        w.speak(call, (Prompt(text=text),), "queue")
+
+
+def _leave(w: World, leave: act.Leave) -> None:
+    """The caller left the queue without an agent: on to where the queue says."""
+    call = w.calls.get(leave.call)
+    if call is None or call.ended:
+        return
+    queue = w.site.queues.get(leave.queue)
+    call.entry = None
+    call.linked_agent = None
+    go(w, call, queue.then if queue is not None else "hangup", why=leave.reason)
+
+
+def leg_failed(w: World, leg: Leg, reason: str) -> None:
+    """The media process could not open or keep a leg."""
+    call = leg.call
+    if leg.kind == "peer" and leg.agent is not None:
+        if call.bridge is not None or call.held_by is not None:
+            park(w, call, leg)
+            return
+        if call.entry is not None and not call.connected and leg is call.b:
+            unlink(w, call, leg.agent)
+            return
+    end_call(w, call, "system", "line_lost" if leg.kind == "line" else "media_lost")

@@ -1,0 +1,179 @@
+"""The world as pages see it: one `Live` made from the switch and the acd, nothing kept."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from appliance import live
+from appliance.switch.model import Call, Desk, World
+
+
+def snapshot(w: World, *, seq: int, now: int, ready: bool, facts: int) -> live.Live:
+    site = w.site
+    return live.Live(
+        seq=seq,
+        now=now,
+        ready=ready,
+        facts=facts,
+        office=site.office.name,
+        demo=site.demo,
+        recording_notice=site.recording.enabled,
+        pause_reasons=site.pause_reasons,
+        agents=tuple(_agent(w, desk) for desk in w.desks.values()),
+        queues=tuple(_queue(w, queue_id, now) for queue_id in site.queues),
+        waiting=_waiting(w),
+        calls=tuple(_call(w, call) for call in w.calls.values()),
+        lines=tuple(_lines(w)),
+        phones=tuple(
+            live.LivePhone(
+                extension=extension,
+                name=phone.name,
+                registered=extension in w.registered,
+                busy=any(leg.phone == extension for leg in w.legs.values()),
+            )
+            for extension, phone in site.phones.items()
+        ),
+        alarms=tuple(w.alarms.values()),
+    )
+
+
+def _agent(w: World, desk: Desk) -> live.LiveAgent:
+    view = w.acd.agent(desk.id)
+    reachable = desk.peer == "connected"
+    if desk.person.door == "phone":
+        reachable = desk.person.phone in w.registered
+    phase: live.AgentPhase = "busy" if desk.call is not None else view.phase
+    return live.LiveAgent(
+        id=desk.id,
+        name=desk.person.name,
+        phase=phase,
+        reason=view.reason,
+        since=view.since,
+        door=desk.person.door,
+        reachable=reachable,
+        queues=tuple(q for q, queue in w.site.queues.items() if desk.id in queue.agents),
+        call=_agent_call(w, desk),
+        wrap_until=view.wrap_until,
+        next_state=view.next_state,
+    )
+
+
+def _agent_call(w: World, desk: Desk) -> live.LiveAgentCall | None:
+    call = desk.call
+    phase: Literal["ringing", "connecting", "talking", "held"]
+    if call is None:
+        view = w.acd.agent(desk.id)
+        call = w.calls.get(view.call or "") if view.offer is not None else None
+        if call is None:
+            return None
+        phase = "ringing"
+        since = w.now if view.since is None else view.since
+    else:
+        since = call.talk_since or call.opened_at
+        leg = next((x for x in call.legs if x.agent == desk.id), None)
+        if call.held_by == desk.id:
+            phase, since = "held", call.held_since
+        elif call.bridge_live:
+            phase = "talking"
+        else:
+            phase = "ringing" if leg is not None and leg.state == "ringing" else "connecting"
+    queue = w.site.queues.get(call.queue or "")
+    outgoing = call.a.agent == desk.id
+    waited = call.waited_ms
+    if call.entry is not None and not call.connected:
+        waited = w.now - call.entered_at
+    return live.LiveAgentCall(
+        call=call.id,
+        phase=phase,
+        caller=call.called if outgoing else call.caller,
+        caller_name=None if outgoing else call.caller_name,
+        queue=call.queue if queue is not None else None,
+        queue_name=queue.name if queue is not None else None,
+        since=since,
+        waited_ms=waited,
+        direction="out" if outgoing else call.direction,
+    )
+
+
+def _waiting(w: World) -> tuple[live.LiveWaiting, ...]:
+    rows = []
+    for view in w.acd.waiting():
+        call = w.calls.get(view.call)
+        rows.append(
+            live.LiveWaiting(
+                entry=view.entry,
+                call=view.call,
+                queue=view.queue,
+                caller=None if call is None else call.caller,
+                caller_name=None if call is None else call.caller_name,
+                since=view.since,
+                position=view.position,
+                offered_to=tuple(view.offered_to),
+            )
+        )
+    return tuple(rows)
+
+
+def _queue(w: World, queue_id: str, now: int) -> live.LiveQueue:
+    queue = w.site.queues[queue_id]
+    waiting = [view for view in w.acd.waiting() if view.queue == queue_id]
+    phases = [w.acd.agent(agent).phase for agent in queue.agents if agent in w.desks]
+    return live.LiveQueue(
+        id=queue_id,
+        name=queue.name,
+        strategy=queue.strategy,
+        service_level_s=queue.service_level_s,
+        short_abandon_s=queue.short_abandon_s,
+        open=queue.hours is None or w.is_open(queue.hours, now),
+        waiting=len(waiting),
+        oldest_since=min((view.since for view in waiting), default=None),
+        ready=sum(phase in ("ready", "offered") for phase in phases),
+        busy=sum(phase in ("busy", "wrap") for phase in phases),
+        not_ready=phases.count("not_ready"),
+    )
+
+
+def _phase(w: World, call: Call) -> live.CallPhase:
+    if call.end_at is not None:
+        return "ending"
+    if call.held_by is not None:
+        return "held"
+    if call.bridge_live:
+        return "talking"
+    if call.entry is not None:
+        offered = any(v.call == call.id and v.offered_to for v in w.acd.waiting())
+        return "offered" if offered or call.linked_agent is not None else "waiting"
+    return "menu" if call.menu is not None else "ringing"
+
+
+def _call(w: World, call: Call) -> live.LiveCall:
+    agent = call.linked_agent
+    if agent is None:
+        agent = next((leg.agent for leg in call.legs if leg.agent is not None), None)
+    return live.LiveCall(
+        call=call.id,
+        direction=call.direction,
+        phase=_phase(w, call),
+        door=call.a.party,
+        caller=call.caller,
+        caller_name=call.caller_name,
+        called=call.called,
+        since=call.opened_at,
+        queue=call.queue,
+        agent=agent,
+        recording=call.recording is not None and call.held_by is None,
+    )
+
+
+def _lines(w: World) -> list[live.LiveLine]:
+    rows: list[live.LiveLine] = []
+    for line_id, line in w.site.lines.items():
+        if line.kind == "modem":
+            desk = w.lines[line_id]
+            rows.append(live.LiveLine(line_id, line.name, "modem", desk.state, desk.detail))
+            continue
+        ok, detail = w.trunks.get(line_id, (not line.registration, ""))
+        busy = sum(leg.trunk == line_id for leg in w.legs.values())
+        state: Literal["idle", "busy", "absent"] = "busy" if busy else "idle"
+        rows.append(live.LiveLine(line_id, line.name, "trunk", state if ok else "absent", detail))
+    return rows
