@@ -14,7 +14,7 @@ from typing import Literal
 from appliance.acd.events import Event as AcdEvent
 from appliance.acd.machine import Acd
 from appliance.events import Direction, Disconnect, Fact
-from appliance.ivr.menu import MenuRun
+from appliance.ivr.run import MenuRun
 from appliance.live import LiveAlarm
 from appliance.media import protocol as p
 from appliance.sip.sdp import Offer, Session

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from appliance.acd import actions as act
 from appliance.acd import events as acd
 from appliance.ivr import phrases
-from appliance.site.model import Prompt
 from appliance.switch.actions import HoldMusic
 from appliance.switch.calls import end_call, music_of, park, try_bridge
 from appliance.switch.legs import answer, drop, invite
@@ -90,8 +89,7 @@ def unlink(w: World, call: Call, agent: str) -> None:
 def _announce(w: World, announce: act.Announce) -> None:
     call = w.calls[announce.call]
     if call.a.state == "up" and call.linked_agent is None:
-        text = phrases.position(announce.position, call.language)
-        w.speak(call, (Prompt(text=text),), "queue")
+        w.speak(call, (phrases.position(announce.position, call.language),), "queue")
 
 
 def _leave(w: World, leave: act.Leave) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from appliance.acd import events as acd
 from appliance.events import LineBusy, LineSeized
 from appliance.ivr import actions as ivr
 from appliance.ivr import phrases
-from appliance.ivr.menu import MenuRun
+from appliance.ivr.run import MenuRun
 from appliance.media import protocol as p
-from appliance.site.model import Prompt
 from appliance.site.routes import parse_route
 from appliance.switch.actions import HoldMusic, Hush
 from appliance.switch.calls import answer_caller, end_call, free_agents, try_bridge
@@ -24,13 +24,14 @@ MAX_HOPS: Final = 10
 TONE_MS: Final = 4000
 """How long a caller hears busy before we hang up."""
 
-FAREWELLS: Final = {
+FAREWELLS: Final[Mapping[str, phrases.PhraseName]] = {
     "closed": "closed",
-    "full": "all_busy",
-    "no_agent": "no_agent",
-    "timeout": "all_busy",
-    "overflow": "all_busy",
+    "full": "goodbye",
+    "no_agent": "closed",
+    "timeout": "goodbye",
+    "overflow": "goodbye",
 }
+"""What a caller is told who leaves a queue that leads nowhere else."""
 
 
 def go(w: World, call: Call, route_text: str, why: str = "") -> None:
@@ -92,7 +93,7 @@ def farewell(w: World, call: Call, why: str) -> None:
         return
     call.end_cause = why
     w.act(HoldMusic(call.a.id, None))
-    w.speak(call, (Prompt(text=phrases.phrase(key, call.language)),), "farewell")
+    w.speak(call, (phrases.phrase(key, call.language),), "farewell")
 
 
 # --- queues ---------------------------------------------------------------------------------
@@ -133,7 +134,7 @@ def greet(w: World, call: Call) -> None:
     w.act(HoldMusic(call.a.id, queue.music or ""))
     w.media(p.Listen(call.a.id, keys=False, tones=call.a.kind == "line"))
     if call.linked_agent is None:
-        welcome = queue.welcome or Prompt(text=phrases.phrase("please_wait", call.language))
+        welcome = queue.welcome or phrases.phrase("busy", call.language)
         w.speak(call, (welcome,), "queue")
 
 
@@ -141,7 +142,7 @@ def greet(w: World, call: Call) -> None:
 
 
 def start_menu(w: World, call: Call, menu: str) -> None:
-    call.menu = MenuRun(w.site.menus, call.id, menu, w.is_open)
+    call.menu = MenuRun(w.site.menus, call.id, menu, w.is_open, call.language)
     w.media(p.Listen(call.a.id, keys=True, tones=call.a.kind == "line"))
     carry_out(w, call, call.menu.start(w.now))
 
@@ -155,8 +156,7 @@ def carry_out(w: World, call: Call, output: list[object]) -> None:
                 w.act(Hush(call.a.id))
             case ivr.Go(route=route):
                 call.menu = None
-                text = route.kind if not route.target else f"{route.kind}:{route.target}"
-                go(w, call, text)
+                go(w, call, str(route))
 
 
 # --- dialling -------------------------------------------------------------------------------

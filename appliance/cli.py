@@ -1,0 +1,240 @@
+"""The `centrala` command."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import ctypes
+import getpass
+import logging
+import os
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from appliance import __version__
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point; returns the exit code: 0 done, 1 refused with a sentence, 2 wrong usage."""
+    parser = argparse.ArgumentParser(
+        prog="centrala", description="A call centre on a box: lines, phones, browsers, queues."
+    )
+    parser.add_argument("--version", action="version", version=f"centrala {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    check = commands.add_parser("check", help="check a site document and say what the box would be")
+    check.add_argument("file", type=Path)
+
+    run = commands.add_parser("run", help="start the whole box; without --site, a demo office")
+    run.add_argument("--site", type=Path, help="site document (TOML)")
+    run.add_argument("--data", type=Path, help="data directory")
+    run.add_argument("--no-practice", action="store_true", help="demo without practice callers")
+
+    for name, text in (
+        ("control", "the process that handles calls (started by run or systemd)"),
+        ("media", "the audio process (started by run or systemd)"),
+        ("web", "the pages and the API (started by run or systemd)"),
+    ):
+        process = commands.add_parser(name, help=text)
+        process.add_argument("--site", type=Path, required=True)
+        process.add_argument("--data", type=Path, required=True)
+
+    simulate = commands.add_parser("simulate", help="a telephone exchange with modems and callers")
+    simulate.add_argument("--dir", type=Path, required=True, help="folder for the devices")
+    simulate.add_argument("--lines", type=int, default=2)
+    simulate.add_argument("--country", default="us")
+    simulate.add_argument("--practice", action="store_true", help="a caller every half minute")
+
+    password = commands.add_parser("password", help="set the password of a person")
+    password.add_argument("person")
+    password.add_argument("--site", type=Path, required=True)
+    password.add_argument("--data", type=Path, required=True)
+
+    secrets = commands.add_parser("secrets", help="show the SIP passwords of the phones")
+    secrets.add_argument("--site", type=Path, required=True)
+    secrets.add_argument("--data", type=Path, required=True)
+
+    options = parser.parse_args(argv)
+    logging.basicConfig(
+        level=os.environ.get("CENTRALA_LOG", "WARNING").upper(),
+        format="%(asctime)s %(name)s %(levelname)s %(message)s",
+        stream=sys.stderr,
+    )
+    handler = globals()[f"_{options.command}"]
+    try:
+        return int(handler(options) or 0)
+    except (OSError, RuntimeError) as error:
+        print(f"centrala: {error}", file=sys.stderr)
+        return 1
+
+
+def _check(options: argparse.Namespace) -> int:
+    from appliance.site.check import check
+
+    code, lines = check(options.file)
+    print("\n".join(lines))
+    return code
+
+
+def _load(path: Path):  # type: ignore[no-untyped-def]
+    from appliance.site.load import SiteError, load
+
+    try:
+        return load(path)
+    except SiteError as error:
+        print(f"{path} cannot be used:", file=sys.stderr)
+        for problem in error.problems:
+            print(f"  {problem}", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+def _run(options: argparse.Namespace) -> int:
+    from appliance.app import Office, Places
+
+    demo = options.site is None
+    data = options.data or _default_data("centrala-demo" if demo else "centrala")
+    places = Places(data.resolve())
+    places.make()
+    if demo:
+        from appliance.demo import prepare
+
+        site_path = prepare(places)
+    else:
+        site_path = options.site.resolve()
+    site = _load(site_path)
+    office = Office(
+        site, site_path, places, simulate=demo, practice=demo and not options.no_practice
+    )
+
+    async def serve() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(office.run())
+            tasks.create_task(_greet(office, demo))
+            await running
+
+    return _serve(serve())
+
+
+async def _greet(office: Any, demo: bool) -> None:
+    await office.wait_ready()
+    web = office.site.web
+    print(f"Centrala is ready: http://localhost:{web.http_port}", flush=True)
+    if demo:
+        print("This is a demo office; its page shows who can sign in.", flush=True)
+    else:
+        print(f"On the LAN: https://<this machine>:{web.https_port}", flush=True)
+
+
+def _control(options: argparse.Namespace) -> int:
+    from appliance.app import Places
+    from appliance.switch.run import Control
+
+    places = Places(options.data.resolve())
+    places.make()
+    control = Control(
+        _load(options.site),
+        places.data,
+        media_socket=places.media,
+        control_socket=places.control,
+    )
+    return _serve(control.run(), fast=True)
+
+
+def _media(options: argparse.Namespace) -> int:
+    from appliance.app import Places
+    from appliance.media.process import main as media_main
+
+    places = Places(options.data.resolve())
+    places.make()
+    _follow_parent()
+    media_main(places.media)
+    return 0
+
+
+def _web(options: argparse.Namespace) -> int:
+    from appliance.app import Places
+    from appliance.web.main import run
+
+    places = Places(options.data.resolve())
+    places.make()
+    return _serve(run(_load(options.site), places.data, places.control), fast=True)
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from appliance.simulator.serve import serve
+
+    return _serve(serve(options.dir, options.lines, options.practice, options.country))
+
+
+def _password(options: argparse.Namespace) -> int:
+    from appliance.site.secrets import Secrets
+
+    site = _load(options.site)
+    if options.person not in site.people:
+        print(f"There is no person {options.person!r} in {options.site}.", file=sys.stderr)
+        return 1
+    if sys.stdin.isatty():
+        text = getpass.getpass("New password: ")
+        if text != getpass.getpass("Once more: "):
+            print("The two are not the same.", file=sys.stderr)
+            return 1
+    else:
+        text = sys.stdin.readline().rstrip("\n")
+    secrets = Secrets.load(options.data / "secrets.toml")
+    try:
+        secrets.set_password(options.person, text)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _secrets(options: argparse.Namespace) -> int:
+    from appliance.site.secrets import Secrets
+
+    site = _load(options.site)
+    secrets = Secrets.load(options.data / "secrets.toml")
+    secrets.ensure(site)
+    for extension, phone in site.phones.items():
+        print(f"{extension}\t{secrets.phone(extension)}\t{phone.name}")
+    return 0
+
+
+def _default_data(name: str) -> Path:
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / name
+
+
+def _follow_parent() -> None:
+    """Ask the kernel to end this process when the one that started it dies."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(1, signal.SIGTERM, 0, 0, 0)
+
+
+def _serve(main_task: Coroutine[Any, Any, None], *, fast: bool = False) -> int:
+    """Run until SIGTERM or SIGINT, then let the task stop in order."""
+    _follow_parent()
+
+    async def until_stopped() -> None:
+        task = asyncio.ensure_future(main_task)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    if fast:
+        import uvloop
+
+        uvloop.run(until_stopped())
+    else:
+        asyncio.run(until_stopped())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,482 @@
+"""The control process around the switch: sockets, timers, the ledger, nothing that decides.
+
+One loop takes what happened, lets the switch take its steps, writes the facts of all of them in
+one commit, and only then carries the actions out. While a commit is under way events gather and
+make the next group larger; nothing is done that is not on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from appliance import __version__, ipc, live
+from appliance.clock import Clock
+from appliance.events import Fact
+from appliance.ledger.errors import LedgerFull
+from appliance.ledger.writer import Ledger
+from appliance.media import protocol as p
+from appliance.media.client import MediaClient
+from appliance.media.prompts import PromptStore
+from appliance.media.recorder import repair
+from appliance.sip import events as sip
+from appliance.sip import sdp
+from appliance.sip.endpoint import Endpoint, PhoneTarget, SipConfig, TrunkConfig, TrunkTarget
+from appliance.site.model import Site
+from appliance.site.secrets import Secrets
+from appliance.switch import actions as act
+from appliance.switch.core import Switch
+from appliance.switch.requests import Unwilling
+from appliance.switch.snapshot import snapshot
+from appliance.switch.sounds import Sounds
+
+log = logging.getLogger("centrala.switch")
+
+PUBLISH_S: Final = 0.05
+"""Pages get at most twenty states a second."""
+RETRY_FULL_S: Final = 1.0
+MAX_UNSAVED: Final = 100_000
+"""Facts kept in memory while the disk takes none: hours of a busy office."""
+PEER_TIMEOUT_S: Final = 8.0
+STOP_RECORDINGS_S: Final = 3.0
+
+Step = Callable[[int], None]
+
+
+class Control:
+    """The control process. `run` ends when cancelled or after `stop`."""
+
+    def __init__(self, site: Site, data: Path, *, media_socket: Path, control_socket: Path) -> None:
+        self.site = site
+        self.data = data
+        self.clock = Clock()
+        boot = _base36(self.clock.now())
+        self._ids = 0
+        self._boot = boot
+        self.switch = Switch(site, str(data), self._new_id)
+        self._media_socket = media_socket
+        self._control_socket = control_socket
+        self._media = MediaClient()
+        self._steps: deque[Step] = deque()
+        self._replies: deque[Callable[[], None]] = deque()
+        """Answers to requests, given when the facts of their step are on disk."""
+        self._wake = asyncio.Event()
+        self._unsaved: list[Fact] = []
+        self._facts = 0
+        self._retry_at = 0.0
+        self._seq = 0
+        self._published_at = 0.0
+        self._changed = True
+        self._subscribers: set[ipc.Connection] = set()
+        self._sip_names: dict[str, str] = {}
+        """Endpoint's key -> the switch's name, for calls that the switch started."""
+        self._sip_keys: dict[str, str] = {}
+        self._offers: dict[int, asyncio.Future[p.PeerAnswer]] = {}
+        self._stopping = False
+        self._prompts_ready = False
+
+    def _new_id(self, prefix: str) -> str:
+        self._ids += 1
+        return f"{prefix}{self._boot}-{self._ids}"
+
+    # --- life -------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve until cancelled; then stop in order."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        (self.data / "recordings").mkdir(exist_ok=True)
+        secrets = Secrets.load(self.data / "secrets.toml")
+        secrets.ensure(self.site)
+        self._ledger = await Ledger.open(
+            self.data / "ledger.db", self.clock.now(), version=__version__, repair=self._repair
+        )
+        self._facts = self._ledger.last_seq
+        self._endpoint = Endpoint(_sip_config(self.site, secrets), self._on_sip)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._sounds = Sounds(
+                    PromptStore(self.data), self.data, tasks, self._send_media, self._on_media
+                )
+                tasks.create_task(self._warm())
+                tasks.create_task(self._media_loop())
+                await self._endpoint.start()
+                server = await ipc.serve(self._control_socket, live.Request, self._on_client)
+                pump = tasks.create_task(self._pump())
+                try:
+                    await asyncio.get_running_loop().create_future()
+                finally:
+                    server.close()
+                    pump.cancel()
+        except asyncio.CancelledError:
+            await self._stop()
+            raise
+        finally:
+            await self._ledger.close()
+
+    async def _warm(self) -> None:
+        await self._sounds.warm(self.site)
+        self._prompts_ready = True
+        self._note_change()
+
+    def _repair(self, path: str) -> int:
+        """Duration in ms of a recording that a crash left open; 0 when there is no such file."""
+        try:
+            return repair(self.data / path)
+        except (OSError, ValueError) as error:
+            log.error("recording %s cannot be repaired: %s", path, error)
+            return 0
+
+    async def _stop(self) -> None:
+        """Say goodbye to every call, wait a little for the recordings, close the books."""
+        self._stopping = True
+        running = set(self.switch.w.mirror.recordings)
+        self.switch.stop(self.clock.now())
+        facts, actions = self.switch.take()
+        last = facts.pop()
+        await self._append(facts)
+        for action in actions:
+            self._carry_out(action)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_RECORDINGS_S):
+                await asyncio.gather(self._endpoint.stop(), self._await_closed(running))
+        await self._append([last])
+
+    async def _await_closed(self, recordings: set[str]) -> None:
+        if not recordings or not self._media.connected:
+            return
+        async for event in self._media.events():
+            if isinstance(event, p.RecordingClosed):
+                self.switch.handle(event, self.clock.now())
+                await self._append(self.switch.take()[0])
+                recordings.discard(event.recording)
+            if not recordings:
+                return
+
+    # --- the loop ---------------------------------------------------------------------------
+
+    def _push(self, step: Step) -> None:
+        self._steps.append(step)
+        self._wake.set()
+
+    def _note_change(self) -> None:
+        self._changed = True
+        self._wake.set()
+
+    async def _pump(self) -> None:
+        """Steps, one commit, actions; then publish; then wait for more or for a deadline."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._wake.clear()
+            now = self.clock.now()
+            worked = bool(self._steps)
+            while self._steps:
+                self._steps.popleft()(now)
+            due = self.switch.next_deadline()
+            if due is not None and due <= now:
+                self.switch.tick(now)
+                worked = True
+            facts, actions = self.switch.take()
+            if facts or (self._unsaved and loop.time() >= self._retry_at):
+                await self._append(facts)
+            for action in actions:
+                self._carry_out(action)
+            while self._replies:
+                self._replies.popleft()()
+            if not self.switch.w.calls:
+                self.clock.follow()
+            self._changed = self._changed or worked or bool(facts)
+            publish_in = self._publish(loop.time())
+            await self._sleep(publish_in)
+
+    async def _sleep(self, publish_in: float | None) -> None:
+        waits = [] if publish_in is None else [publish_in]
+        due = self.switch.next_deadline()
+        if due is not None:
+            waits.append(max(0.0, (due - self.clock.now()) / 1000))
+        if self._unsaved:
+            waits.append(RETRY_FULL_S)
+        if self._steps:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(waits) if waits else None):
+                await self._wake.wait()
+
+    async def _append(self, facts: list[Fact]) -> None:
+        """Write facts; a full disk is an alarm and a retry, never a lost call."""
+        waiting = self._unsaved + facts
+        if not waiting:
+            return
+        w = self.switch.w
+        try:
+            self._facts = await self._ledger.append(waiting)
+        except LedgerFull as error:
+            self._unsaved = waiting[-MAX_UNSAVED:]
+            self._retry_at = asyncio.get_running_loop().time() + RETRY_FULL_S
+            w.alarm(
+                "ledger",
+                "critical",
+                "Calls cannot be written to disk",
+                str(error),
+                "Make room on the disk now; until then calls are kept in memory only.",
+            )
+        else:
+            self._unsaved = []
+            w.clear("ledger")
+
+    # --- publishing -------------------------------------------------------------------------
+
+    def _publish(self, now_s: float) -> float | None:
+        """Send the state if it changed; returns the wait until it may be sent, or None."""
+        if not self._changed or not self._subscribers:
+            return None
+        wait = self._published_at + PUBLISH_S - now_s
+        if wait > 0:
+            return wait
+        self._published_at = now_s
+        self._changed = False
+        state = self._snapshot()
+        for subscriber in list(self._subscribers):
+            subscriber.post(state)
+            if subscriber.closed:
+                self._subscribers.discard(subscriber)
+        return None
+
+    def _snapshot(self) -> live.Live:
+        self._seq += 1
+        return snapshot(
+            self.switch.w,
+            seq=self._seq,
+            now=self.clock.now(),
+            ready=self._health().status != "starting",
+            facts=self._facts,
+        )
+
+    def _health(self) -> live.Health:
+        missing = []
+        if not self.switch.w.media_ready:
+            missing.append("The audio process is starting.")
+        if not self._prompts_ready:
+            missing.append("Prompts are being prepared.")
+        if missing:
+            return live.Health("starting", tuple(missing))
+        critical = [a for a in self.switch.w.alarms.values() if a.severity == "critical"]
+        if critical:
+            return live.Health("degraded", tuple(f"{a.title}: {a.detail}" for a in critical))
+        return live.Health("ready")
+
+    # --- actions ----------------------------------------------------------------------------
+
+    def _send_media(self, command: p.Command) -> None:
+        """A command that was not noted by the switch (sounds)."""
+        self.switch.w.mirror.note(command)
+        self._media.send(command)
+
+    def _carry_out(self, action: act.Action) -> None:
+        match action:
+            case act.Media(command=command):
+                if isinstance(command, p.CloseLeg):
+                    self._sounds.forget(command.leg)
+                self._media.send(command)
+            case act.Speak():
+                self._sounds.speak(action)
+            case act.Hush(leg=leg):
+                self._sounds.hush(leg)
+            case act.HoldMusic(leg=leg, file=file):
+                self._sounds.music(leg, file)
+            case act.SipInvite():
+                self._invite(action)
+            case act.SipRing(sip=name):
+                self._endpoint.ring(self._key_of(name))
+            case act.SipAnswer(sip=name, sdp=text):
+                self._endpoint.answer(self._key_of(name), text)
+            case act.SipReject(sip=name, code=code):
+                self._endpoint.reject(self._key_of(name), code)
+            case act.SipReanswer(sip=name, sdp=text):
+                self._endpoint.reanswer(self._key_of(name), text)
+            case act.SipHangUp(sip=name):
+                key = self._key_of(name)
+                self._endpoint.hangup(key)
+                self._forget_sip(key)
+
+    def _invite(self, action: act.SipInvite) -> None:
+        target: PhoneTarget | TrunkTarget
+        if action.trunk is None:
+            target = PhoneTarget(action.target)
+        else:
+            target = TrunkTarget(action.trunk, action.target)
+        port = action.port
+        leg = self.switch.w.by_sip.get(action.sip)
+
+        def make_offer(local_host: str) -> str:
+            if leg is not None:
+                leg.local_host = local_host
+            return sdp.make_offer(local_host, port)
+
+        key = self._endpoint.invite(
+            target,
+            caller_number=action.caller,
+            caller_name=action.caller_name,
+            make_offer=make_offer,
+        )
+        self._sip_names[key] = action.sip
+        self._sip_keys[action.sip] = key
+
+    def _key_of(self, name: str) -> str:
+        return self._sip_keys.get(name, name)
+
+    def _forget_sip(self, key: str) -> None:
+        name = self._sip_names.pop(key, None)
+        if name is not None:
+            self._sip_keys.pop(name, None)
+
+    # --- events -----------------------------------------------------------------------------
+
+    def _on_sip(self, event: sip.Event) -> None:
+        key = getattr(event, "call", None)
+        if key is not None and key in self._sip_names:
+            named = dataclasses.replace(event, call=self._sip_names[key])  # type: ignore[call-arg]
+            if isinstance(event, sip.Failed | sip.HungUp):
+                self._forget_sip(key)
+            event = named
+        self._push(lambda now: self.switch.handle(event, now))
+
+    def _on_media(self, event: p.Event) -> None:
+        if isinstance(event, p.PeerAnswer):
+            future = self._offers.pop(event.ref, None)
+            if future is not None and not future.done():
+                future.set_result(event)
+            return
+        if isinstance(event, p.MediaReady):
+            self._push(self.switch.media_up)
+            return
+        self._push(lambda now: self.switch.handle(event, now))
+
+    async def _media_loop(self) -> None:
+        """Keep a connection to the media process; tell the switch when it comes and goes."""
+        while True:
+            try:
+                await self._media.connect(self._media_socket, patience=3600)
+            except ipc.Disconnected:
+                continue
+            setup = p.Setup(
+                lines=tuple(
+                    p.LineSetup(
+                        line_id,
+                        "modem",
+                        self.site.office.country,
+                        {
+                            "device": line.device,
+                            "profile": line.profile,
+                            "cid_wait_s": str(line.cid_wait_s),
+                        },
+                    )
+                    for line_id, line in self.site.lines.items()
+                    if line.kind == "modem"
+                ),
+                country=self.site.office.country,
+            )
+            self._send_media(setup)
+            async for event in self._media.events():
+                self._on_media(event)
+            if self._stopping:
+                return
+            log.error("the media process is gone; waiting for it to come back")
+            self._push(self.switch.media_lost)
+
+    # --- clients (the web process) ----------------------------------------------------------
+
+    async def _on_client(self, connection: ipc.Connection) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                async for message in connection.messages():
+                    match message.body:
+                        case live.Subscribe():
+                            message.reply(live.Done())
+                            self._subscribers.add(connection)
+                            self._note_change()
+                        case live.GetHealth():
+                            message.reply(self._health())
+                        case live.AgentPeer():
+                            tasks.create_task(self._offer_peer(message))
+                        case _:
+                            self._push(self._request_step(message))
+        finally:
+            self._subscribers.discard(connection)
+
+    def _request_step(self, message: ipc.Incoming) -> Step:
+        def step(now: int) -> None:
+            try:
+                self.switch.request(message.body, now)
+            except Unwilling as error:
+                reason = str(error)
+                self._replies.append(lambda: message.refuse(reason))
+            else:
+                self._replies.append(lambda: message.reply(live.Done()))
+
+        return step
+
+    async def _offer_peer(self, message: ipc.Incoming) -> None:
+        """Hand the page's offer to the media process and its answer back."""
+        request = message.body
+        if request.agent not in self.switch.w.desks:
+            message.refuse("There is no such person in this office.")
+            return
+        if not self.switch.w.media_ready:
+            message.refuse("The box is restarting its audio; try again in a moment.")
+            return
+        self._ids += 1
+        ref = self._ids
+        future: asyncio.Future[p.PeerAnswer] = asyncio.get_running_loop().create_future()
+        self._offers[ref] = future
+        self.switch.w.desks[request.agent].audio_session = request.session
+        self._media.send(p.OfferPeer(request.agent, ref, request.sdp))
+        try:
+            async with asyncio.timeout(PEER_TIMEOUT_S):
+                answer = await future
+        except TimeoutError:
+            message.refuse("The audio process did not answer; try again.")
+        else:
+            if answer.sdp is None:
+                message.refuse(answer.reason)
+            else:
+                message.reply(live.PeerSdp(answer.sdp))
+        finally:
+            self._offers.pop(ref, None)
+
+
+def _sip_config(site: Site, secrets: Secrets) -> SipConfig:
+    return SipConfig(
+        host=site.sip.host,
+        port=site.sip.port,
+        udp=site.sip.udp,
+        tcp=site.sip.tcp,
+        realm=site.sip.realm,
+        sha256=site.sip.sha256,
+        phones={extension: secrets.phone(extension) for extension in site.phones},
+        trunks={
+            trunk_id: TrunkConfig(
+                host=trunk.host,
+                port=trunk.port,
+                transport=trunk.transport,
+                username=trunk.username,
+                secret=secrets.trunk(trunk_id),
+                register=trunk.registration,
+            )
+            for trunk_id, trunk in site.lines.items()
+            if trunk.kind == "trunk"
+        },
+    )
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while number:
+        number, rest = divmod(number, 36)
+        digits = "0123456789abcdefghijklmnopqrstuvwxyz"[rest] + digits
+    return digits or "0"

@@ -1,0 +1,143 @@
+"""From what is to be said to files that the media process can play.
+
+Speaking takes tens of milliseconds the first time and nothing after, since every sentence is kept.
+A prompt that was replaced or hushed while it was being prepared is never played.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from appliance.ivr import phrases
+from appliance.media import protocol as p
+from appliance.media.prompts import PromptStore
+from appliance.site.model import Language, Menu, Prompt, Site
+from appliance.switch.actions import Speak
+
+log = logging.getLogger("centrala.switch")
+
+POSITIONS = 10
+"""Places in the queue that are spoken ahead of time."""
+
+
+class Sounds:
+    """`send` takes media commands, `ended` the ends of prompts that never got to play."""
+
+    def __init__(
+        self,
+        store: PromptStore,
+        data: Path,
+        tasks: asyncio.TaskGroup,
+        send: Callable[[p.Command], None],
+        ended: Callable[[p.PlayEnded], None],
+    ) -> None:
+        self._store = store
+        self._folder = data / "prompts"
+        self._tasks = tasks
+        self._send = send
+        self._ended = ended
+        self._known: dict[tuple[str, str], Path] = {}
+        self._preparing: dict[int, int] = {}
+        """Leg -> token of the prompt that is being prepared for it."""
+        self._music = ""
+
+    async def warm(self, site: Site) -> None:
+        """Prepare everything that this site is known to say."""
+        language = site.office.language
+        prompts = [prompt for menu in site.menus.values() for prompt in _of_menu(menu)]
+        prompts += [q.welcome for q in site.queues.values() if q.welcome is not None]
+        prompts += [phrases.phrase(name, language) for name in phrases.PHRASES]
+        prompts += [phrases.position(n, language) for n in range(1, POSITIONS + 1)]
+        if site.recording.announce is not None:
+            prompts.append(site.recording.announce)
+        texts = [
+            (prompt.text, prompt.language or language)
+            for prompt in prompts
+            if prompt.text is not None
+        ]
+        await self._store.warm(texts)
+        for prompt in prompts:
+            await self._file(prompt, language)
+        self._music = str(await self._store.music())
+        for queue in site.queues.values():
+            if queue.music is not None:
+                await self._upload(queue.music)
+
+    def speak(self, action: Speak) -> None:
+        """Play now if everything is at hand, else as soon as it is."""
+        self._cancel(action.leg)
+        files = [self._at_hand(prompt, action.language) for prompt in action.prompts]
+        if all(file is not None for file in files):
+            self._play(action, [file for file in files if file is not None])
+            return
+        self._preparing[action.leg] = action.token
+        self._tasks.create_task(self._prepare(action))
+
+    def hush(self, leg: int) -> None:
+        self._cancel(leg)
+        self._send(p.StopPlay(leg))
+
+    def music(self, leg: int, file: str | None) -> None:
+        """Music of the prompts folder, the built-in one for "", none for None."""
+        if file is None:
+            self._send(p.Music(leg, None))
+            return
+        known = self._known.get((file, "upload")) if file else None
+        path = str(known) if known is not None else self._music
+        if path:
+            self._send(p.Music(leg, path))
+
+    def forget(self, leg: int) -> None:
+        """The leg is gone."""
+        self._preparing.pop(leg, None)
+
+    def _cancel(self, leg: int) -> None:
+        token = self._preparing.pop(leg, None)
+        if token is not None:
+            self._ended(p.PlayEnded(leg, token, "stopped"))
+
+    def _play(self, action: Speak, files: list[Path]) -> None:
+        self._send(p.Play(action.leg, action.token, tuple(str(file) for file in files)))
+
+    def _at_hand(self, prompt: Prompt, language: Language) -> Path | None:
+        if prompt.file is not None:
+            return self._known.get((prompt.file, "upload"))
+        return self._known.get((prompt.text or "", prompt.language or language))
+
+    async def _prepare(self, action: Speak) -> None:
+        files = [await self._file(prompt, action.language) for prompt in action.prompts]
+        if self._preparing.get(action.leg) != action.token:
+            return
+        del self._preparing[action.leg]
+        self._play(action, files)
+
+    async def _file(self, prompt: Prompt, language: Language) -> Path:
+        if prompt.file is not None:
+            found = await self._upload(prompt.file)
+            if found is not None:
+                return found
+        text = prompt.text or phrases.phrase("busy", language).text or ""
+        spoken = prompt.language or language
+        path = await self._store.path(text, spoken)
+        self._known[(text, spoken)] = path
+        return path
+
+    async def _upload(self, name: str) -> Path | None:
+        key = (name, "upload")
+        if key not in self._known:
+            try:
+                self._known[key] = await self._store.check_upload(self._folder / name)
+            except (OSError, ValueError) as error:
+                log.error("prompt %s cannot be used: %s", name, error)
+                return None
+        return self._known[key]
+
+
+def _of_menu(menu: Menu) -> Iterator[Prompt]:
+    yield menu.prompt
+    for prompt in (menu.invalid, menu.closed, *(key.say for key in menu.keys.values())):
+        if prompt is not None:
+            yield prompt
