@@ -8,17 +8,41 @@ passwords of people and phones live in the secrets file (`appliance.site.secrets
 from __future__ import annotations
 
 from datetime import date, time
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
-Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
-Extension = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,6}$")]
-Digits = Annotated[str, StringConstraints(pattern=r"^[0-9*#]{1,4}$")]
-Number = Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{1,20}$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=60)]
+from appliance.site.problems import InconsistentSite
+from appliance.site.references import inconsistencies
+
+ID_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,31}$"
+EXTENSION_PATTERN: Final = r"^[0-9]{2,6}$"
+DIGITS_PATTERN: Final = r"^[0-9*#]{1,4}$"
+NUMBER_PATTERN: Final = r"^\+?[0-9]{1,20}$"
+WAV_PATTERN: Final = r"^[A-Za-z0-9._-]{1,80}\.wav$"
+PREFIX_PATTERN: Final = r"^[0-9]{0,2}$"
+HOST_PATTERN: Final = r"^[A-Za-z0-9.:\[\]-]{1,120}$"
+DEVICE_PATTERN: Final = r"^/[^\x00]{1,200}$"
+USER_PATTERN: Final = r'^[^\s"<>@:;,\x00-\x1f\x7f]{1,80}$'
+LABEL_PATTERN: Final = r"^[^\x00-\x1f\x7f]*$"
+TEXT_PATTERN: Final = r"^[^\x00-\x08\x0b-\x1f\x7f]*$"
+
+Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
+Extension = Annotated[str, StringConstraints(pattern=EXTENSION_PATTERN)]
+Digits = Annotated[str, StringConstraints(pattern=DIGITS_PATTERN)]
+Number = Annotated[str, StringConstraints(pattern=NUMBER_PATTERN)]
+Host = Annotated[str, StringConstraints(pattern=HOST_PATTERN)]
+Wav = Annotated[str, StringConstraints(pattern=WAV_PATTERN)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=TEXT_PATTERN)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=LABEL_PATTERN)]
 Language = Literal["en", "ro", "bg", "fa", "ru", "zh"]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Country = Literal["us", "gb", "fr", "de", "ro", "bg", "ir", "ru", "cn"]
@@ -55,8 +79,17 @@ class Prompt(Table):
     `prompts/` folder."""
 
     text: Text | None = None
-    file: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,80}\.wav$")] | None = None
+    file: Wav | None = None
     language: Language | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Prompt:
+        if (self.text is None) == (self.file is None):
+            raise ValueError(
+                'write either text = "..." or file = "name.wav"'
+                + (", not both" if self.text is not None else "")
+            )
+        return self
 
 
 class ModemLine(Table):
@@ -64,7 +97,7 @@ class ModemLine(Table):
 
     kind: Literal["modem"] = "modem"
     name: Label
-    device: Annotated[str, StringConstraints(pattern=r"^/[^\x00]{1,200}$")]
+    device: Annotated[str, StringConstraints(pattern=DEVICE_PATTERN)]
     profile: Id = "auto"
     route: str
     """Where a ring goes: `menu:<id>`, `queue:<id>` or `phone:<extension>`."""
@@ -77,10 +110,10 @@ class Trunk(Table):
 
     kind: Literal["trunk"] = "trunk"
     name: Label
-    host: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.:\[\]-]{1,120}$")]
+    host: Host
     port: Port = 5060
     transport: Literal["udp", "tcp"] = "udp"
-    username: Annotated[str, StringConstraints(max_length=80)] | None = None
+    username: Annotated[str, StringConstraints(pattern=USER_PATTERN)] | None = None
     registration: bool = False
     """Log in there (REGISTER) instead of being known by our address."""
     channels: Annotated[int, Field(ge=1, le=100)] = 2
@@ -131,7 +164,7 @@ class Queue(Table):
     announce_position: bool = True
     announce_every_s: Annotated[int, Field(ge=10, le=600)] = 30
     welcome: Prompt | None = None
-    music: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,80}\.wav$")] | None = None
+    music: Wav | None = None
     """A WAV of the data directory's `prompts/` folder; without it the built-in music."""
     record: bool = True
     service_level_s: Annotated[int, Field(ge=1, le=600)] = 20
@@ -191,7 +224,7 @@ class Recording(Table):
 
 
 class Sip(Table):
-    host: str = "0.0.0.0"
+    host: Host = "0.0.0.0"
     """Address to listen on; what we tell peers is the address they reach us by."""
     port: Port = 5060
     udp: bool = True
@@ -203,15 +236,15 @@ class Sip(Table):
 
 
 class Web(Table):
-    host: str = "0.0.0.0"
+    host: Host = "0.0.0.0"
     http_port: Port = 8080
     https_port: Port = 8443
-    hosts: tuple[str, ...] = ()
+    hosts: tuple[Host, ...] = ()
     """Names besides the box's own addresses under which the page may be opened."""
 
 
 class Numbering(Table):
-    outside_prefix: Annotated[str, StringConstraints(pattern=r"^[0-9]{0,2}$")] = "0"
+    outside_prefix: Annotated[str, StringConstraints(pattern=PREFIX_PATTERN)] = "0"
     outgoing: tuple[Id, ...] = ()
     """Lines and trunks for calls out, in order of preference."""
     emergency: tuple[Number, ...] = ("112",)
@@ -235,6 +268,13 @@ class Site(Table):
     pause_reasons: tuple[Label, ...] = ("Break", "Lunch", "Training", "Paperwork")
     demo: bool = False
     """Demo office: simulated callers, sign-in without a password from this machine."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Site:
+        found = inconsistencies(self)
+        if found:
+            raise InconsistentSite(found)
+        return self
 
 
 def parse_span(text: str) -> tuple[time, time]:

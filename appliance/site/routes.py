@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from appliance.site.problems import short
+
 RouteKind = Literal["menu", "queue", "phone", "hangup", "repeat"]
 _WITH_TARGET: Final[dict[str, RouteKind]] = {"menu": "menu", "queue": "queue", "phone": "phone"}
 _ALONE: Final[dict[str, RouteKind]] = {"hangup": "hangup", "repeat": "repeat"}
@@ -30,6 +32,6 @@ def parse_route(text: str) -> Route:
     if kind in _ALONE and not colon:
         return Route(_ALONE[kind])
     raise ValueError(
-        f"{text[:60]!r} is not a route; write menu:<id>, queue:<id>, phone:<extension>"
+        f'"{short(text)}" is not a route; write menu:<id>, queue:<id>, phone:<extension>'
         ' or "hangup"; in a menu also "repeat"'
     )

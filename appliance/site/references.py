@@ -1,0 +1,191 @@
+"""Whether the tables of a site document fit together: names that must exist, numbers that must not
+be given twice, ports that must not collide."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from appliance.site.problems import Problem, key, short
+from appliance.site.routes import RouteKind, parse_route
+
+if TYPE_CHECKING:
+    from appliance.site.model import Site
+
+FROM_LINE: Final[frozenset[RouteKind]] = frozenset({"menu", "queue", "phone"})
+ONWARD: Final[frozenset[RouteKind]] = FROM_LINE | {"hangup"}
+FROM_KEY: Final[frozenset[RouteKind]] = ONWARD | {"repeat"}
+MIN_RTP_PORTS: Final = 20
+"""Ten calls' worth; less is a slip of the pen."""
+
+
+def inconsistencies(site: Site) -> list[Problem]:
+    """All of them, in the order of the document."""
+    return [
+        *_routes(site),
+        *_names(site),
+        *_extensions(site),
+        *_devices(site),
+        *_ports(site),
+    ]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`did you mean "maria"?`, or what there is, or that there is nothing."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if close:
+        return f'did you mean "{close[0]}"?'
+    if not known:
+        return "there are none yet"
+    shown = ", ".join(f'"{each}"' for each in sorted(known)[:8])
+    return f"there are {shown}" + (" and more" if len(known) > 8 else "")
+
+
+def _routes(site: Site) -> Iterator[Problem]:
+    people = {p.extension for p in site.people.values() if p.extension is not None}
+    targets: dict[RouteKind, tuple[str, set[str]]] = {
+        "menu": ("menu", set(site.menus)),
+        "queue": ("queue", set(site.queues)),
+        "phone": ("phone or person with the extension", set(site.phones) | people),
+    }
+    for path, text, allowed in _all_routes(site):
+        try:
+            route = parse_route(text)
+        except ValueError as error:
+            yield Problem(path, str(error))
+            continue
+        if route.kind not in allowed:
+            ways = ", ".join(
+                sorted(kind + (":..." if kind in FROM_LINE else "") for kind in allowed)
+            )
+            yield Problem(path, f'"{short(str(route))}" has no meaning here; possible are {ways}')
+        elif route.target and route.target not in targets[route.kind][1]:
+            what, known = targets[route.kind]
+            yield Problem(
+                path, f'there is no {what} "{short(route.target)}"; {nearest(route.target, known)}'
+            )
+
+
+def _all_routes(site: Site) -> Iterator[tuple[str, str, frozenset[RouteKind]]]:
+    for name, line in site.lines.items():
+        yield f"lines.{name}.route", line.route, FROM_LINE
+        if line.kind == "trunk":
+            for number, route in line.numbers.items():
+                yield f"lines.{name}.numbers.{key(number)}", route, FROM_LINE
+    for name, queue in site.queues.items():
+        yield f"queues.{name}.then", queue.then, ONWARD
+    for name, menu in site.menus.items():
+        for digits, choice in menu.keys.items():
+            yield f"menus.{name}.keys.{key(digits)}.go", choice.go, FROM_KEY
+        yield f"menus.{name}.default", menu.default, ONWARD
+        yield f"menus.{name}.closed_go", menu.closed_go, ONWARD
+
+
+def _names(site: Site) -> Iterator[Problem]:
+    for name, person in site.people.items():
+        path = f"people.{name}.phone"
+        if person.phone is not None and person.phone not in site.phones:
+            yield Problem(
+                path, f'there is no phone "{person.phone}"; {nearest(person.phone, site.phones)}'
+            )
+        if person.door == "phone" and person.phone is None:
+            yield Problem(
+                path, 'with door = "phone" say which phone rings, for example phone = "201"'
+            )
+    for name, queue in site.queues.items():
+        seen: set[str] = set()
+        for index, agent in enumerate(queue.agents):
+            path = f"queues.{name}.agents[{index}]"
+            if agent not in site.people:
+                yield Problem(path, f'there is no person "{agent}"; {nearest(agent, site.people)}')
+            elif agent in seen:
+                yield Problem(path, f'"{agent}" stands here twice; once is enough')
+            seen.add(agent)
+        yield from _hours(site, f"queues.{name}.hours", queue.hours)
+    for name, menu in site.menus.items():
+        yield from _hours(site, f"menus.{name}.hours", menu.hours)
+    for name, line in site.lines.items():
+        if line.kind == "trunk" and line.registration and not line.username:
+            yield Problem(
+                f"lines.{name}.username",
+                "with registration = true say under which user name; its password is set apart",
+            )
+    for index, outgoing in enumerate(site.numbering.outgoing):
+        if outgoing not in site.lines:
+            yield Problem(
+                f"numbering.outgoing[{index}]",
+                f'there is no line or trunk "{outgoing}"; {nearest(outgoing, site.lines)}',
+            )
+
+
+def _hours(site: Site, path: str, hours: str | None) -> Iterator[Problem]:
+    if hours is not None and hours not in site.hours:
+        yield Problem(path, f'there are no hours "{hours}"; {nearest(hours, site.hours)}')
+
+
+def _extensions(site: Site) -> Iterator[Problem]:
+    owners: dict[str, str] = {}
+    taken = [(extension, f"phones.{extension}") for extension in site.phones]
+    for name, person in site.people.items():
+        if person.extension is not None:
+            taken.append((person.extension, f"people.{name}.extension"))
+    for name, queue in site.queues.items():
+        if queue.extension is not None:
+            taken.append((queue.extension, f"queues.{name}.extension"))
+    prefix = site.numbering.outside_prefix
+    for extension, path in taken:
+        if extension in owners:
+            yield Problem(
+                path, f"{extension} is already that of {owners[extension]}; give it another number"
+            )
+        owners.setdefault(extension, path)
+        if extension in site.numbering.emergency:
+            yield Problem(path, f"{extension} is an emergency number; give it another number")
+        elif prefix and extension.startswith(prefix):
+            yield Problem(
+                path,
+                f"{extension} starts with {prefix}, which numbering.outside_prefix reserves for"
+                " calls out; give it another number",
+            )
+
+
+def _devices(site: Site) -> Iterator[Problem]:
+    users: dict[str, str] = {}
+    for name, line in site.lines.items():
+        if line.kind != "modem":
+            continue
+        if line.device in users:
+            yield Problem(
+                f"lines.{name}.device",
+                f"{line.device} is already that of lines.{users[line.device]}; each line has its"
+                " own modem",
+            )
+        users.setdefault(line.device, name)
+
+
+def _ports(site: Site) -> Iterator[Problem]:
+    low, high = site.sip.rtp_ports
+    if low % 2 or low < 1024:
+        yield Problem(
+            "sip.rtp_ports[0]", f"{low} must be even and at least 1024, for example 16000"
+        )
+    if high - low + 1 < MIN_RTP_PORTS:
+        yield Problem(
+            "sip.rtp_ports[1]",
+            f"{low} to {high} is too small a range; a call needs two ports for each side, so leave"
+            f" at least {MIN_RTP_PORTS}",
+        )
+    if not (site.sip.udp or site.sip.tcp):
+        yield Problem("sip", "udp and tcp are both off, so no phone could register; turn one on")
+    if site.sip.udp and low <= site.sip.port <= high:
+        yield Problem("sip.port", f"{site.sip.port} lies inside sip.rtp_ports; move one of them")
+    pages = [("web.http_port", site.web.http_port), ("web.https_port", site.web.https_port)]
+    if site.sip.tcp:
+        pages.insert(0, ("sip.port", site.sip.port))
+    users: dict[int, str] = {}
+    for path, port in pages:
+        if port in users:
+            yield Problem(path, f"{port} is already that of {users[port]}; choose another port")
+        users.setdefault(port, path)
