@@ -167,6 +167,11 @@ class ExchangeRig:
             if failure is not None and error is None:
                 raise failure
 
+    async def ended(self) -> None:
+        """Wait for the exchange's own end, which only a fault brings. Raises that fault."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
     @property
     def now(self) -> int:
         """The lines' clock, UTC milliseconds at start and then by frames."""
