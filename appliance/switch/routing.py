@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from appliance.acd import events as acd
@@ -147,7 +147,7 @@ def start_menu(w: World, call: Call, menu: str) -> None:
     carry_out(w, call, call.menu.start(w.now))
 
 
-def carry_out(w: World, call: Call, output: list[object]) -> None:
+def carry_out(w: World, call: Call, output: Sequence[object]) -> None:
     for action in w.keep_facts(output):
         match action:
             case ivr.Say(token=token, prompts=prompts):

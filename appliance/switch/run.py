@@ -27,7 +27,8 @@ from appliance.media.prompts import PromptStore
 from appliance.media.recorder import repair
 from appliance.sip import events as sip
 from appliance.sip import sdp
-from appliance.sip.endpoint import Endpoint, PhoneTarget, SipConfig, TrunkConfig, TrunkTarget
+from appliance.sip.endpoint import Endpoint
+from appliance.sip.events import PhoneTarget, SipConfig, TrunkConfig, TrunkTarget
 from appliance.site.model import Site
 from appliance.site.secrets import Secrets
 from appliance.switch import actions as act
@@ -340,7 +341,7 @@ class Control:
     def _on_sip(self, event: sip.Event) -> None:
         key = getattr(event, "call", None)
         if key is not None and key in self._sip_names:
-            named = dataclasses.replace(event, call=self._sip_names[key])  # type: ignore[call-arg]
+            named: sip.Event = dataclasses.replace(event, call=self._sip_names[key])  # type: ignore[arg-type]
             if isinstance(event, sip.Failed | sip.HungUp):
                 self._forget_sip(key)
             event = named
@@ -466,7 +467,7 @@ def _sip_config(site: Site, secrets: Secrets) -> SipConfig:
                 transport=trunk.transport,
                 username=trunk.username,
                 secret=secrets.trunk(trunk_id),
-                register=trunk.registration,
+                registration=trunk.registration,
             )
             for trunk_id, trunk in site.lines.items()
             if trunk.kind == "trunk"

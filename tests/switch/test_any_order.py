@@ -1,0 +1,328 @@
+"""Whatever happens in whatever order: one outcome for everything, nothing left behind."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from appliance import events as e
+from appliance import live
+from appliance.media import protocol as p
+from appliance.sip import events as sip
+from appliance.sip import sdp
+from appliance.switch import actions as act
+from appliance.switch.requests import Unwilling
+from tests.switch.office import PHONE_SDP, SESSION, Office, site
+
+LINES = ("l1", "l2")
+AGENTS = ("ana", "bo", "pip")
+
+STEP = st.tuples(
+    st.sampled_from(
+        [
+            "ring",
+            "cid",
+            "offhook",
+            "line_gone",
+            "line_down",
+            "line_up",
+            "key",
+            "played",
+            "live",
+            "answer",
+            "reject",
+            "hold",
+            "resume",
+            "hangup",
+            "wrap_end",
+            "dial",
+            "ready",
+            "pause",
+            "sign_out",
+            "peer_on",
+            "peer_off",
+            "page",
+            "no_page",
+            "phone_in",
+            "trunk_in",
+            "sip_answer",
+            "sip_fail",
+            "sip_bye",
+            "sip_hold",
+            "sip_unhold",
+            "sip_cancel",
+            "register",
+            "unregister",
+            "leg_failed",
+            "quiet",
+            "media_crash",
+            "wait",
+            "wait_long",
+        ]
+    ),
+    st.integers(0, 7),
+)
+
+
+class Chaos:
+    """Takes steps that make sense for a real world: doors speak only of what exists for them."""
+
+    def __init__(self, document: str) -> None:
+        self.office = Office(site(document))
+        self.keys = 0
+
+    def take(self, name: str, n: int) -> None:
+        with suppress(Unwilling):
+            getattr(self, name)(n)
+
+    def sip_name(self, n: int, *, incoming: bool | None = None) -> str | None:
+        names = [
+            name
+            for name, leg in self.office.w.by_sip.items()
+            if incoming is None or leg.incoming is incoming
+        ]
+        return names[n % len(names)] if names else None
+
+    def seized(self, line: str) -> bool:
+        return self.office.w.lines[line].call is not None
+
+    def ring(self, n: int) -> None:
+        if self.office.w.lines[LINES[n % 2]].state in ("idle", "ringing"):
+            self.office.media(p.LineRinging(LINES[n % 2]))
+
+    def cid(self, n: int) -> None:
+        if self.office.w.lines[LINES[n % 2]].state == "ringing":
+            self.office.media(p.LineCallerId(LINES[n % 2], "5550123" if n < 4 else None))
+
+    def offhook(self, n: int) -> None:
+        if self.seized(LINES[n % 2]):
+            self.office.media(p.LineOffHook(LINES[n % 2]))
+
+    def line_gone(self, n: int) -> None:
+        if self.seized(LINES[n % 2]):
+            self.office.media(p.LineHungUp(LINES[n % 2], "tone" if n < 4 else "local"))
+
+    def line_down(self, n: int) -> None:
+        self.office.media(p.LineDown(LINES[n % 2], "unplugged"))
+
+    def line_up(self, n: int) -> None:
+        if self.office.w.lines[LINES[n % 2]].state == "absent":
+            self.office.media(p.LineUp(LINES[n % 2], "test"))
+
+    def key(self, n: int) -> None:
+        legs = list(self.office.w.legs)
+        if legs:
+            self.office.media(p.Key(legs[n % len(legs)], "12*9"[n % 4], "inband"))
+
+    def played(self, n: int) -> None:
+        tokens = list(self.office.w.tokens)
+        if tokens:
+            token = tokens[n % len(tokens)]
+            self.office.media(p.PlayEnded(0, token, "done" if n < 6 else "failed"))
+
+    def live(self, n: int) -> None:
+        bridges = [c.bridge for c in self.office.w.calls.values() if c.bridge is not None]
+        if bridges:
+            self.office.media(p.BridgeLive(bridges[n % len(bridges)]))
+
+    def _act(self, n: int, action: str) -> None:
+        self.office.ask(live.AgentAction(AGENTS[n % 3], action))  # type: ignore[arg-type]
+
+    def answer(self, n: int) -> None:
+        self._act(n, "answer")
+
+    def reject(self, n: int) -> None:
+        self._act(n, "reject")
+
+    def hold(self, n: int) -> None:
+        self._act(n, "hold")
+
+    def resume(self, n: int) -> None:
+        self._act(n, "resume")
+
+    def hangup(self, n: int) -> None:
+        self._act(n, "hangup")
+
+    def wrap_end(self, n: int) -> None:
+        self._act(n, "wrap_end")
+
+    def dial(self, n: int) -> None:
+        number = ("101", "202", "301", "0555777", "99", "112", "203", "102")[n]
+        self.office.ask(live.AgentDial(AGENTS[n % 3], number))
+
+    def ready(self, n: int) -> None:
+        self.office.ask(live.SetAgentState(AGENTS[n % 3], "ready"))
+
+    def pause(self, n: int) -> None:
+        self.office.ask(live.SetAgentState(AGENTS[n % 3], "not_ready", "Break"))
+
+    def sign_out(self, n: int) -> None:
+        self.office.ask(live.SetAgentState(AGENTS[n % 3], "offline"))
+
+    def peer_on(self, n: int) -> None:
+        self.office.media(p.PeerState(AGENTS[n % 2], "connected"))
+
+    def peer_off(self, n: int) -> None:
+        state = ("lost", "closed", "failed", "closed")[n % 4]
+        self.office.media(p.PeerState(AGENTS[n % 2], state))  # type: ignore[arg-type]
+
+    def page(self, n: int) -> None:
+        self.office.ask(live.AgentPresence(AGENTS[n % 3], "s", True))
+
+    def no_page(self, n: int) -> None:
+        self.office.ask(live.AgentPresence(AGENTS[n % 3], "s", False))
+
+    def phone_in(self, n: int) -> None:
+        self.keys += 1
+        to = ("102", "201", "301", "0555777", "112", "101", "203", "77")[n]
+        extension = "101" if n % 2 else "102"
+        self.office.incoming(f"in{self.keys}", to, sip.Source("phone", extension), extension)
+
+    def trunk_in(self, n: int) -> None:
+        self.keys += 1
+        to = "5550199" if n % 2 else "5550000"
+        self.office.incoming(f"in{self.keys}", to, sip.Source("trunk", "voip"), "5550123")
+
+    def sip_answer(self, n: int) -> None:
+        name = self.sip_name(n, incoming=False)
+        if name and self.office.w.by_sip[name].state == "ringing":
+            self.office.sip(sip.Answered(name, SESSION))
+
+    def sip_fail(self, n: int) -> None:
+        name = self.sip_name(n, incoming=False)
+        if name and self.office.w.by_sip[name].state == "ringing":
+            self.office.sip(sip.Failed(name, (486, 480, 503, 404)[n % 4], ""))
+
+    def sip_bye(self, n: int) -> None:
+        name = self.sip_name(n)
+        if name and self.office.w.by_sip[name].state == "up":
+            self.office.sip(sip.HungUp(name, "normal"))
+
+    def _reoffer(self, n: int, more: str) -> None:
+        name = self.sip_name(n)
+        if name and self.office.w.by_sip[name].state == "up":
+            self.office.w.by_sip[name].local_host = "192.0.2.1"
+            self.office.sip(sip.Reoffered(name, sdp.parse(PHONE_SDP + more)))
+
+    def sip_hold(self, n: int) -> None:
+        self._reoffer(n, "a=sendonly\r\n")
+
+    def sip_unhold(self, n: int) -> None:
+        self._reoffer(n, "")
+
+    def sip_cancel(self, n: int) -> None:
+        name = self.sip_name(n, incoming=True)
+        if name and self.office.w.by_sip[name].state != "up":
+            self.office.sip(sip.Cancelled(name))
+
+    def register(self, n: int) -> None:
+        self.office.sip(sip.Registered(("101", "102")[n % 2], 1, "192.0.2.50:5060"))
+
+    def unregister(self, n: int) -> None:
+        self.office.sip(sip.Unregistered(("101", "102")[n % 2]))
+
+    def leg_failed(self, n: int) -> None:
+        legs = list(self.office.w.legs)
+        if legs:
+            self.office.media(p.LegFailed(legs[n % len(legs)], "test"))
+
+    def quiet(self, n: int) -> None:
+        legs = list(self.office.w.legs)
+        if legs:
+            self.office.media(p.LegQuiet(legs[n % len(legs)], 30_000))
+
+    def media_crash(self, n: int) -> None:
+        self.office.switch.media_lost(self.office.now)
+        self.office._take()
+        self.office.switch.media_up(self.office.now)
+        self.office._take()
+
+    def wait(self, n: int) -> None:
+        self.office.wait(0.5 * n)
+
+    def wait_long(self, n: int) -> None:
+        self.office.wait(12.0 * n)
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(STEP, min_size=5, max_size=60),
+    st.sampled_from(["", '[recording]\nannounce = { text = "Recorded." }\n']),
+    st.booleans(),
+)
+def test_every_call_and_entry_has_one_outcome_and_nothing_is_left(
+    steps: list[tuple[str, int]], document: str, on_duty: bool
+) -> None:
+    chaos = Chaos(document)
+    office = chaos.office
+    if on_duty:
+        office.on_duty("ana", "bo")
+        office.phone_on_duty("pip", "102")
+        office.sip(sip.Registered("101", 1, "192.0.2.51:5060"))
+    for name, n in steps:
+        chaos.take(name, n)
+        _check_now(office)
+    office.switch.stop(office.now)
+    office._take()
+    for line in LINES:
+        office.media(p.LineHungUp(line, "local"))
+    _check_end(office)
+
+
+def _check_now(office: Office) -> None:
+    w = office.w
+    for call in w.calls.values():
+        assert not call.ended
+        for leg in call.legs:
+            assert leg.call is call
+            assert w.legs.get(leg.id) is leg, (leg.party, leg.state)
+    talking = Counter(desk.call.id for desk in w.desks.values() if desk.call is not None)
+    assert set(talking) <= set(w.calls)
+    for leg in w.legs.values():
+        assert leg.call.id in w.calls
+
+
+def _check_end(office: Office) -> None:
+    w = office.w
+    assert not w.calls
+    assert not w.legs
+    assert not w.by_sip
+    assert len(w.ports) == 500
+    facts = office.facts
+    opened = [f.call for f in facts if isinstance(f, e.CallOpened)]
+    closed = [f.call for f in facts if isinstance(f, e.Disconnect)]
+    assert sorted(opened) == sorted(closed)
+    _paired(facts, e.QEnter, e.QLeave, "entry")
+    _paired(facts, e.Offer, e.OfferEnd, "offer")
+    _paired(facts, e.HoldOn, e.HoldOff, "call")
+    _paired(facts, e.LineSeized, e.LineReleased, "line")
+    _paired(facts, e.RecordingStarted, e.RecordingEnded, "recording", closed_later=True)
+    connects = [f.entry for f in facts if isinstance(f, e.Connect)]
+    assert len(connects) == len(set(connects))
+    answered = [f.entry for f in facts if isinstance(f, e.QLeave) and f.reason == "answered"]
+    assert sorted(connects) == sorted(answered)
+    answers = Counter(a.sip for a in office.actions if isinstance(a, act.SipAnswer))
+    assert all(count == 1 for count in answers.values())
+
+
+def _paired(
+    facts: list[e.Fact],
+    start: type[e.Fact],
+    end: type[e.Fact],
+    key: str,
+    *,
+    closed_later: bool = False,
+) -> None:
+    """Each start is followed by exactly one end before the next start of the same key."""
+    running: set[str] = set()
+    for fact in facts:
+        if isinstance(fact, start):
+            assert getattr(fact, key) not in running, fact
+            running.add(getattr(fact, key))
+        elif isinstance(fact, end):
+            assert getattr(fact, key) in running, fact
+            running.remove(getattr(fact, key))
+    assert closed_later or not running, running
