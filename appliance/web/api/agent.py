@@ -1,0 +1,91 @@
+"""What an agent's page asks of the box. Each request goes to control, which decides."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from appliance.live import (
+    AgentAction,
+    AgentDial,
+    AgentKeys,
+    AgentPeer,
+    Done,
+    PeerSdp,
+    SetAgentState,
+)
+from appliance.web.office import Somebody, TheOffice
+
+router = APIRouter(prefix="/agent", tags=["agent"])
+
+PageSession = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{8,64}$")]
+PEER_TIMEOUT_S = 10.0
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class State(Body):
+    state: Literal["offline", "ready", "not_ready"]
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=60)] | None = None
+
+
+class Action(Body):
+    action: Literal["answer", "reject", "hold", "resume", "hangup", "wrap_end"]
+    call: Annotated[str, StringConstraints(max_length=64)] | None = None
+
+
+class Dial(Body):
+    number: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^\+?[0-9*#]{1,24}$")]
+
+
+class Keys(Body):
+    digits: Annotated[str, StringConstraints(pattern=r"^[0-9*#A-D]{1,32}$")]
+
+
+class Offer(Body):
+    session: PageSession
+    sdp: Annotated[str, StringConstraints(min_length=10, max_length=60_000)]
+
+
+@router.post("/state")
+async def state(body: State, who: Somebody, office: TheOffice) -> dict[str, Any]:
+    """Ready, not ready (with a reason), or off duty. During a call: the state after it."""
+    await office.link.ask(SetAgentState(who.id, body.state, body.reason), Done)
+    return {}
+
+
+@router.post("/action")
+async def action(body: Action, who: Somebody, office: TheOffice) -> dict[str, Any]:
+    """Answer, reject, hold, resume, hang up, or end the wrap-up. With `call` the request holds
+    only while that call is still the agent's."""
+    await office.link.ask(AgentAction(who.id, body.action, body.call), Done)
+    return {}
+
+
+@router.post("/dial")
+async def dial(body: Dial, who: Somebody, office: TheOffice) -> dict[str, Any]:
+    """Call an extension or a number."""
+    await office.link.ask(AgentDial(who.id, body.number), Done)
+    return {}
+
+
+@router.post("/keys")
+async def keys(body: Keys, who: Somebody, office: TheOffice) -> dict[str, Any]:
+    """Send touch tones to the other party."""
+    await office.link.ask(AgentKeys(who.id, body.digits), Done)
+    return {}
+
+
+@router.post("/peer")
+async def peer(body: Offer, who: Somebody, office: TheOffice) -> dict[str, Any]:
+    """The page's SDP offer for its audio; the answer is the box's."""
+    reply = await office.link.ask(
+        AgentPeer(who.id, body.session, body.sdp), PeerSdp, PEER_TIMEOUT_S
+    )
+    office.audio[who.id] = body.session
+    office.hub.publish()
+    return {"sdp": reply.sdp}

@@ -1,0 +1,123 @@
+/** What the box says of itself over the live socket. Times are UTC milliseconds. */
+
+export type Phase = "offline" | "ready" | "not_ready" | "offered" | "busy" | "wrap";
+export type Direction = "in" | "out" | "internal";
+
+export interface AgentCall {
+  call: string;
+  phase: "ringing" | "connecting" | "talking" | "held";
+  caller: string | null;
+  caller_name: string | null;
+  queue: string | null;
+  queue_name: string | null;
+  since: number;
+  waited_ms: number;
+  direction: Direction;
+}
+
+export interface Agent {
+  id: string;
+  name: string;
+  phase: Phase;
+  reason: string | null;
+  since: number;
+  door: "browser" | "phone";
+  reachable: boolean;
+  queues: string[];
+  call: AgentCall | null;
+  wrap_until: number | null;
+  next_state: "ready" | "not_ready" | null;
+}
+
+export interface Waiting {
+  entry: string;
+  call: string;
+  queue: string;
+  caller: string | null;
+  caller_name: string | null;
+  since: number;
+  position: number;
+  offered_to: string[];
+}
+
+export interface Call {
+  call: string;
+  direction: Direction;
+  phase: "ringing" | "menu" | "waiting" | "offered" | "talking" | "held" | "ending";
+  door: string;
+  caller: string | null;
+  caller_name: string | null;
+  called: string | null;
+  since: number;
+  queue: string | null;
+  agent: string | null;
+  recording: boolean;
+}
+
+export interface Line {
+  id: string;
+  name: string;
+  kind: "modem" | "trunk";
+  state: "idle" | "ringing" | "busy" | "absent";
+  detail: string;
+}
+
+export interface Phone {
+  extension: string;
+  name: string;
+  registered: boolean;
+  busy: boolean;
+}
+
+export interface Queue {
+  id: string;
+  name: string;
+  strategy: string;
+  service_level_s: number;
+  short_abandon_s: number;
+  open: boolean;
+  waiting: number;
+  oldest_since: number | null;
+  ready: number;
+  busy: number;
+  not_ready: number;
+}
+
+export interface Alarm {
+  id: string;
+  severity: "info" | "warning" | "critical";
+  title: string;
+  detail: string;
+  advice: string;
+  since: number;
+}
+
+export interface Live {
+  seq: number;
+  now: number;
+  ready: boolean;
+  facts: number;
+  office: string;
+  demo: boolean;
+  recording_notice: boolean;
+  pause_reasons: string[];
+  agents: Agent[];
+  queues: Queue[];
+  waiting: Waiting[];
+  calls: Call[];
+  lines: Line[];
+  phones: Phone[];
+  alarms: Alarm[];
+}
+
+export interface Me {
+  person: string | null;
+  name: string | null;
+  role: "agent" | "supervisor" | "admin" | null;
+  door: "browser" | "phone" | null;
+  language: string;
+  agent: boolean;
+  office: string;
+  timezone: string;
+  demo: boolean;
+}
