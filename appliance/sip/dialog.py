@@ -1,0 +1,120 @@
+"""The state that both ends of a call share (RFC 3261 section 12)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from appliance.sip.flow import Hop
+from appliance.sip.headers import Address, HeaderError, parse_address, split_list
+from appliance.sip.message import Message
+
+
+@dataclass(slots=True)
+class Dialog:
+    """`local`, `remote` are whole From/To values, tags included. `target` is the URI requests go
+    to; `routes` the route set as Route values, first hop first."""
+
+    call_id: str
+    local: str
+    remote: str
+    local_tag: str
+    remote_tag: str
+    local_cseq: int
+    remote_cseq: int
+    target: str
+    hop: Hop
+    contact: str
+    routes: list[str] = field(default_factory=list)
+
+    @classmethod
+    def answering(cls, request: Message, hop: Hop, tag: str, contact: str) -> Dialog:
+        """The dialog that our response to this INVITE makes (section 12.1.1)."""
+        to = request.get("to") or ""
+        return cls(
+            request.call_id,
+            f"{to};tag={tag}",
+            request.get("from") or "",
+            tag,
+            request.from_tag,
+            0,
+            request.cseq,
+            target_of(request) or "",
+            hop,
+            contact,
+            _routes(request),
+        )
+
+    @classmethod
+    def calling(cls, request: Message, response: Message, tag: str, hop: Hop) -> Dialog:
+        """The dialog that this response to our INVITE makes (section 12.1.2)."""
+        cseq = int((request.get("cseq") or "1").partition(" ")[0])
+        return cls(
+            request.get("call-id") or "",
+            request.get("from") or "",
+            response.get("to") or "",
+            tag,
+            response.to_tag,
+            cseq,
+            0,
+            target_of(response) or request.uri,
+            hop,
+            request.get("contact") or "",
+            _routes(response)[::-1],
+        )
+
+    def request(self, method: str, cseq: int | None = None) -> Message:
+        """A request within the dialog. `cseq` is given for ACK only."""
+        if cseq is None:
+            self.local_cseq += 1
+            cseq = self.local_cseq
+        uri, routes = self.target, self.routes
+        if routes and not self._loose(routes[0]):
+            # A strict router (RFC 2543) wants itself in the Request-URI and the target at the end.
+            uri, routes = parse_address(routes[0]).text, [*routes[1:], f"<{self.target}>"]
+        headers = [
+            ("max-forwards", "70"),
+            *(("route", route) for route in routes),
+            ("from", self.local),
+            ("to", self.remote),
+            ("call-id", self.call_id),
+            ("cseq", f"{cseq} {method}"),
+        ]
+        if method in ("INVITE", "UPDATE"):
+            headers.append(("contact", self.contact))
+        return Message(method, uri, headers=headers)
+
+    def refresh(self, message: Message) -> None:
+        """Take a new remote target (section 12.2)."""
+        target = target_of(message)
+        if target is not None:
+            self.target = target
+
+    def next_hop(self) -> Address | None:
+        """The URI whose address the next request goes to."""
+        try:
+            return parse_address(self.routes[0] if self.routes else f"<{self.target}>")
+        except HeaderError:
+            return None
+
+    @staticmethod
+    def _loose(route: str) -> bool:
+        return "lr" in parse_address(route).uri.params
+
+
+def target_of(message: Message) -> str | None:
+    """The URI of the one Contact that makes or refreshes a dialog; None without a SIP URI."""
+    value = message.get("contact")
+    if value is None:
+        return None
+    try:
+        address = parse_address(split_list(value)[0])
+    except HeaderError:
+        return None
+    return address.text if address.uri.scheme in ("sip", "sips") else None
+
+
+def _routes(message: Message) -> list[str]:
+    routes: list[str] = []
+    for value in message.all("record-route"):
+        routes += split_list(value)
+    return routes[:20]
