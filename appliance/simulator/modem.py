@@ -267,8 +267,8 @@ class Modem:
             self._skip_code = False
         elif byte == DLE:
             self._skip_code = True
-        elif byte == self.settings.registers[4]:
-            return
+        elif byte in (self.settings.registers[3], self.settings.registers[4]) and not self._dial:
+            return  # The rest of a line's end; mgetty also sends one after a stop code.
         elif self.state == "dial":
             self._dial = None
             self._hang_up()
