@@ -42,6 +42,8 @@ class Context:
         self.calls: dict[str, IncomingLeg | OutgoingCall] = {}
         """Calls by key, as long as the switch may speak of them."""
         self.transactions = Transactions(self.timers, self.send, self.token)
+        self.background = Transactions(Timers(), self.send, self.token)
+        """Those of trunks, apart, so that nothing is left of the others when no call is."""
         self._route = route
 
     def send(self, hop: Hop, data: bytes) -> None:

@@ -63,7 +63,8 @@ MakeOffer = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What is alive. After the last call all but `bindings` come down to 0."""
+    """What is alive, trunks' own requests left out. After the last call all but `bindings` come
+    down to 0."""
 
     calls: int
     dialogs: int
@@ -100,20 +101,23 @@ class Core:
         except MessageError:
             return
         if message.status:
-            self._ctx.transactions.response(message, now)
+            if not self._ctx.transactions.response(message, now):
+                self._ctx.background.response(message, now)
         else:
             self._request(message, flow, source, now)
 
     def tick(self, now: int) -> None:
         """Do what is due."""
         self._ctx.timers.run(now)
+        self._ctx.background.timers.run(now)
         self._gone(self._registrar.expire(now))
         for client in self._trunks.values():
             client.tick(now)
 
     def next_deadline(self) -> int | None:
         """When `tick` is to be called next, None when nothing is due ever."""
-        dues = [self._ctx.timers.next_deadline(), self._registrar.next_expiry()]
+        dues = [self._ctx.timers.next_deadline(), self._ctx.background.timers.next_deadline()]
+        dues.append(self._registrar.next_expiry())
         dues += [client.due for client in self._trunks.values()]
         return min((due for due in dues if due is not None), default=None)
 
@@ -129,16 +133,18 @@ class Core:
         """A TCP connection is gone: so are the contacts that came by it and what waits on it."""
         self._ctx.connections.discard(connection)
         self._gone(self._registrar.closed(connection))
-        self._ctx.transactions.broken(lambda hop: hop.flow.connection == connection, now)
+        for layer in (self._ctx.transactions, self._ctx.background):
+            layer.broken(lambda hop: hop.flow.connection == connection, now)
 
     def unreachable(self, host: str, port: int, now: int) -> None:
         """The connection that we made to this address failed or broke."""
-        self._ctx.transactions.broken(
-            lambda hop: (
-                hop.reliable and not hop.flow.connection and (hop.host, hop.port) == (host, port)
-            ),
-            now,
-        )
+
+        def ours(hop: Hop) -> bool:
+            connecting = hop.reliable and not hop.flow.connection
+            return connecting and (hop.host, hop.port) == (host, port)
+
+        for layer in (self._ctx.transactions, self._ctx.background):
+            layer.broken(ours, now)
         for client in self._trunks.values():
             if client.config.transport == "tcp" and host in client.addresses:
                 client.disturbed(now)
@@ -194,7 +200,8 @@ class Core:
     @property
     def idle(self) -> bool:
         """No request of ours waits for an answer."""
-        return all(client.done for client in self._ctx.transactions.clients.values())
+        layers = (self._ctx.transactions, self._ctx.background)
+        return all(client.done for layer in layers for client in layer.clients.values())
 
     # --- the switch's side ------------------------------------------------------------------
 

@@ -52,6 +52,8 @@ class TrunkConfig:
     username: str | None = None
     secret: str | None = field(default=None, repr=False)
     registration: bool = False
+    probe: bool = True
+    """Without registration: ask each minute by OPTIONS whether the trunk is there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from appliance.sip.context import Context
 from appliance.sip.digest import authorize
 from appliance.sip.flow import Hop
 from appliance.sip.message import Message
-from appliance.sip.transaction import Client, Handler
+from appliance.sip.transaction import Client, Handler, Transactions
 
 _ATTEMPTS: Final = 3
 """Requests at most: plain, with credentials, and once more for a stale nonce."""
@@ -28,6 +28,7 @@ class Exchange:
         now: int,
         credentials: tuple[str, str] | None = None,
         next_cseq: Callable[[], int] | None = None,
+        layer: Transactions | None = None,
     ) -> None:
         self.request = request
         self.hop = hop
@@ -36,7 +37,8 @@ class Exchange:
         self._handler = handler
         self._next_cseq = next_cseq
         self._attempts = 1
-        self._client: Client = ctx.transactions.request(request, hop, self._response, now)
+        self._layer = layer or ctx.transactions
+        self._client: Client = self._layer.request(request, hop, self._response, now)
 
     @property
     def cseq(self) -> int:
@@ -55,7 +57,7 @@ class Exchange:
             self._handler(response, now)
             return
         self.request = again
-        self._client = self._ctx.transactions.request(again, self.hop, self._response, now)
+        self._client = self._layer.request(again, self.hop, self._response, now)
 
     def _again(self, response: Message) -> Message | None:
         if self.credentials is None or self._attempts >= _ATTEMPTS:

@@ -79,9 +79,18 @@ class TrunkClient:
         hop = self.hop()
         if hop is None or self._exchange is not None or self._stopping:
             return
-        if not self.config.registration:
+        if not self.config.registration and not self.config.probe:
+            self._state(True, "taken to be there")
+        elif not self.config.registration:
             self._exchange = Exchange(
-                self._ctx, self._request("OPTIONS", hop), hop, self._probed, now, self.credentials
+                self._ctx,
+                self._request("OPTIONS", hop),
+                hop,
+                self._probed,
+                now,
+                self.credentials,
+                self._next_cseq,
+                self._ctx.background,
             )
         elif self._refresh_at is not None and now < self._refresh_at:
             self._ctx.send(hop, b"\r\n\r\n")
@@ -129,7 +138,14 @@ class TrunkClient:
         request.headers.append(("contact", f"{contact[:-1]};line={self.line}>"))
         request.headers.append(("expires", str(expires)))
         self._exchange = Exchange(
-            self._ctx, request, hop, self._registered, now, self.credentials, self._next_cseq
+            self._ctx,
+            request,
+            hop,
+            self._registered,
+            now,
+            self.credentials,
+            self._next_cseq,
+            self._ctx.background,
         )
 
     def _next_cseq(self) -> int:

@@ -333,11 +333,12 @@ class Transactions:
         self.send(hop, data)
         return data
 
-    def response(self, response: Message, now: int) -> None:
-        """Deliver a response; one without a transaction is dropped."""
+    def response(self, response: Message, now: int) -> bool:
+        """Deliver a response; False when no transaction waits for it."""
         client = self.clients.get((response.via.branch, response.cseq_method))
         if client is not None:
             client.receive(response, now)
+        return client is not None
 
     def broken(self, matches: Callable[[Hop], bool], now: int) -> None:
         """Connections are gone: requests that still wait on them fail."""
