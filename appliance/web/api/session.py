@@ -47,7 +47,8 @@ def describe(office: Office, person: str | None) -> dict[str, Any]:
         "name": known.name if known else None,
         "role": known.role if known else None,
         "door": known.door if known else None,
-        "language": (known.language if known else None) or office.site.office.language,
+        "language": known.language if known else None,
+        "office_language": office.site.office.language,
         "agent": person is not None
         and any(person in queue.agents for queue in office.site.queues.values()),
         "office": office.site.office.name,

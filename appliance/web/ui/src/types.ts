@@ -115,7 +115,8 @@ export interface Me {
   name: string | null;
   role: "agent" | "supervisor" | "admin" | null;
   door: "browser" | "phone" | null;
-  language: string;
+  language: string | null;
+  office_language: string;
   agent: boolean;
   office: string;
   timezone: string;

@@ -36,15 +36,11 @@ const messages = signal<Messages | null>(null);
 export const isLanguage = (value: unknown): value is Language =>
   typeof value === "string" && Object.hasOwn(languages, value);
 
-/** The language of this browser: chosen here before, or the one asked for, or the first fitting. */
-export function preferred(fallback?: string): Language {
-  const chosen = localStorage.getItem("language");
-  if (isLanguage(chosen)) return chosen;
-  for (const one of navigator.languages) {
-    const short = one.slice(0, 2).toLowerCase();
-    if (isLanguage(short)) return short;
-  }
-  return isLanguage(fallback) ? fallback : "en";
+/** The language chosen here before, else the person's own, the browser's, the office's. */
+export function preferred(person?: string | null, office?: string): Language {
+  const browser = navigator.languages.map((one) => one.slice(0, 2).toLowerCase());
+  const wishes = [localStorage.getItem("language"), person, ...browser, office];
+  return wishes.find(isLanguage) ?? "en";
 }
 
 export async function use(next: Language): Promise<void> {
@@ -54,6 +50,10 @@ export async function use(next: Language): Promise<void> {
   document.documentElement.lang = next;
   document.documentElement.dir = next === "fa" ? "rtl" : "ltr";
 }
+
+/** Whether a key made from the box's words exists. */
+export const known = (key: string): key is Key =>
+  messages.value !== null && Object.hasOwn(messages.value, key);
 
 type Values = Record<string, string | number>;
 

@@ -1,0 +1,43 @@
+/** Past calls as the box lists them. Times are UTC milliseconds. */
+import type { Direction } from "./types";
+
+export interface RecordingRow {
+  recording: string;
+  started_at: number;
+  agent: string | null;
+  duration_ms: number | null;
+  reason: string | null;
+  may_hear: boolean;
+}
+
+export interface Step {
+  at: number;
+  kind: string;
+  who: string | null;
+  what: string | null;
+}
+
+export interface CallRow {
+  call: string;
+  seq: number;
+  opened_at: number;
+  direction: Direction;
+  door: string;
+  caller: string | null;
+  caller_name: string | null;
+  called: string | null;
+  answered_at: number | null;
+  ended_at: number | null;
+  queue: string | null;
+  agent: string | null;
+  wait_ms: number | null;
+  talk_ms: number | null;
+  outcome: string;
+  recordings: RecordingRow[];
+  steps?: Step[];
+}
+
+export interface CallPage {
+  calls: CallRow[];
+  next: number | null;
+}
