@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from appliance.browser.port import PeerRefused
 from appliance.browser.rtp import PCMA, PCMU
@@ -84,9 +85,8 @@ def read(text: str) -> Offer:
     if len(starts) > MAX_SECTIONS:
         raise PeerRefused(f"The offer of the page has more than {MAX_SECTIONS} media sections.")
     session = tuple(lines[: starts[0]]) if starts else tuple(lines)
-    sections = tuple(
-        _section(lines[at:end]) for at, end in zip(starts, [*starts[1:], len(lines)], strict=True)
-    )
+    bounds = [*starts, len(lines)]
+    sections = tuple(_section(lines[at:end]) for at, end in pairwise(bounds))
     chosen = _choose(sections)
     if chosen is None:
         raise PeerRefused(_why_no_audio(sections))

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCCertificate
 
 from appliance.browser import offer as sdp
 from appliance.browser.audio import Audio
@@ -30,12 +31,29 @@ if BROKEN:
     _log.warning("audio of browsers takes the slow way, aiortc has changed: %s", "; ".join(BROKEN))
 
 
+def _warm_up() -> None:
+    """Have the cryptography loaded now: the first DTLS context of a process takes 30 ms, later
+    ones less than 1 ms, and in the media process the first would delay everybody's audio."""
+    make = getattr(RTCCertificate.generateCertificate(), "_create_ssl_context", None)
+    if make is not None:
+        make(SRTP_PROFILES)
+
+
+_warm_up()
+
+
 class BrowserPeer:
     """One browser (see `appliance.browser.port.Peer`). Lives on the running loop's thread.
 
     `loopback` offers 127.0.0.1 besides the machine's other addresses, for a page on the same
-    machine; a page elsewhere never gets that address to work and takes another.
+    machine. It may stay on in a box: a page elsewhere finds nobody at its own 127.0.0.1 who
+    knows this connection's password, and takes another address.
     `takeover` False forces aiortc's own tracks.
+
+    States: `connected` when audio can flow; `lost` when nothing at all was heard of the page for
+    5 s (a page that only sends no audio is not lost), `connected` again when it is; `closed`
+    after the page said goodbye or stayed away for about 30 s; `failed` instead of `connected`.
+    `closed` and `failed` come once and last, and the peer has cleaned up after itself then.
     """
 
     def __init__(
@@ -69,21 +87,25 @@ class BrowserPeer:
         self._audio = audio
         connection.on("connectionstatechange", self._changed)
         if self._loopback:
-            _add_loopback(connection)
+            offer_loopback(connection)
+        answer: str | None = None
         try:
             await connection.setRemoteDescription(
                 RTCSessionDescription(sdp.reduced(offer), "offer")
             )
             await connection.setLocalDescription(await connection.createAnswer())
             local = connection.localDescription.sdp
+            answer = sdp.answer(offer, local, events=audio.events)
         except Exception as error:
             _log.warning("offer of %s could not be answered: %s", self.name, error)
             raise PeerRefused("The offer of the page cannot be answered.") from error
         finally:
-            if connection.signalingState != "stable":
+            if answer is None:
                 await self.close()
+        if self._closed:
+            raise PeerRefused("The page went away before it was answered.")
         self._watch = asyncio.create_task(self._look(audio), name=f"peer {self.name}")
-        return sdp.answer(offer, local, events=audio.events)
+        return answer
 
     def write(self, payload: bytes) -> None:
         if self._audio is not None:
@@ -156,8 +178,8 @@ class BrowserPeer:
             self._sink.peer_key(self.name, digit)
 
 
-def _add_loopback(connection: RTCPeerConnection) -> None:
-    """aioice leaves 127.0.0.1 out of its addresses; put it into those of this connection."""
+def offer_loopback(connection: RTCPeerConnection) -> None:
+    """Make a connection, which must have its transceiver, offer 127.0.0.1; aioice leaves it out."""
     try:
         ice: Any = connection.getTransceivers()[0].sender.transport.transport._connection
         gather: Callable[..., Awaitable[Any]] = ice.get_component_candidates

@@ -12,7 +12,7 @@ from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSes
 from aiortc.mediastreams import MediaStreamError
 from aiortc.rtcrtpparameters import RTCRtpCodecCapability
 
-from appliance.browser.peer import _add_loopback
+from appliance.browser.peer import offer_loopback
 
 
 class Microphone(MediaStreamTrack):
@@ -23,6 +23,8 @@ class Microphone(MediaStreamTrack):
     def __init__(self) -> None:
         super().__init__()
         self.sent = 0
+        self.talking = asyncio.Event()
+        self.talking.set()
         self._start: float | None = None
 
     @staticmethod
@@ -30,6 +32,7 @@ class Microphone(MediaStreamTrack):
         return bytes((n * 7 + k) & 0xFF for k in range(160))
 
     async def recv(self) -> av.Packet[Any]:
+        await self.talking.wait()
         now = time.monotonic()
         self._start = self._start or now
         await asyncio.sleep(max(0.0, self._start + self.sent * 0.02 - now))
@@ -52,7 +55,7 @@ class Page:
         self.connection.getTransceivers()[0].setCodecPreferences(
             [RTCRtpCodecCapability(mimeType=f"audio/{codec}", clockRate=8000, channels=1)]
         )
-        _add_loopback(self.connection)
+        offer_loopback(self.connection)
         self.connection.on("track", self._listen)
 
     def _listen(self, track: MediaStreamTrack) -> None:
@@ -73,6 +76,22 @@ class Page:
 
     async def answered(self, sdp: str) -> None:
         await self.connection.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
+
+    def unplug(self) -> None:
+        """As if the network cable were out: nothing comes in and nothing goes out."""
+        for protocol in self._sockets():
+            protocol.transport.set_protocol(asyncio.DatagramProtocol())
+            protocol.transport.sendto = lambda data, addr=None: None
+
+    def plug(self) -> None:
+        for protocol in self._sockets():
+            protocol.transport.set_protocol(protocol)
+            del protocol.transport.sendto
+
+    def _sockets(self) -> list[Any]:
+        transport = self.connection.getTransceivers()[0].sender.transport.transport
+        protocols: list[Any] = transport._connection._protocols
+        return protocols
 
     async def close(self) -> None:
         await self.connection.close()
