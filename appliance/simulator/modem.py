@@ -438,11 +438,13 @@ class Modem:
                 at = end
                 if letter == "{":
                     key, _, ms = inside.partition(",")
-                    parts.append(sound.dtmf(key, int(ms) * 10 if ms else duration))
+                    parts.append(sound.dtmf(key, min(255, int(ms)) * 10 if ms else duration))
                 else:
                     pair = numbers(inside)
                     ms_10 = pair[2] if len(pair) > 2 else None
                     hz = sorted({one for one in pair[:2] if one})
+                    if any(not 200 <= one <= 3200 for one in hz) or (ms_10 or 0) > 255:
+                        raise ValueError(inside)
                     parts.append(sound.tone(hz, ms_10 * 10 if ms_10 else duration, -10.0))
             elif letter in sound.KEYS:
                 key_tone = sound.dtmf(letter, duration)
