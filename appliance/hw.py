@@ -16,7 +16,7 @@ def hw_path(name: str = "") -> Path:
     """
     for root in (_PACKAGE / "_hw", _PACKAGE.parent / "hw"):
         path = (root / name).resolve()
-        if not path.is_relative_to(root):
+        if not path.is_relative_to(root.resolve()):
             raise ValueError(f"'{name}' leads out of the hardware data")
         if path.exists():
             return path

@@ -150,7 +150,8 @@ class AtChannel:
         overlong, self._overlong = self._overlong, False
         text = self._line.decode("latin-1")
         self._line.clear()
-        line = "".join(c for c in text if c.isprintable()).strip()
+        # No more is cleaned off: noise with an OK in it must not become an OK.
+        line = text.strip("\x00 \t")
         if overlong or not line:
             return None
         if line == "RING" or line.startswith("RING "):
@@ -164,7 +165,7 @@ class AtChannel:
         code = self._final(line, command)
         if code is None:
             if len(self._answer) < _MAX_ANSWER_LINES:
-                self._answer.append(line)
+                self._answer.append("".join(c for c in line if c.isprintable()))
             return None
         answer = Answer(code, tuple(self._answer))
         self.give_up()
