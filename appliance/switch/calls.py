@@ -86,16 +86,14 @@ def try_bridge(w: World, call: Call) -> None:
 
 def bridge_live(w: World, call: Call) -> None:
     """Audio flows both ways: the wait is over."""
+    call.live_by = None
     if call.bridge_live or call.b is None:
         return
     call.bridge_live = True
-    call.live_by = None
     if not call.talk_since:
         call.talk_since = w.now
         w.fact(Bridged(at=w.now, call=call.id, a=call.a.party, b=call.b.party))
     if call.entry is not None and not call.connected:
-        call.connected = True
-        call.waited_ms = w.now - call.entered_at
         w.tell(acd.Linked(call.entry))
 
 

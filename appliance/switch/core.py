@@ -115,7 +115,7 @@ class Switch:
         times += [
             desk.absent_since + requests.ABSENT_MS
             for desk in w.desks.values()
-            if desk.absent_since is not None
+            if desk.absent_since is not None and desk.call is None
         ]
         return min((t for t in times if t is not None), default=None)
 

@@ -6,15 +6,28 @@ from collections.abc import Sequence
 
 from appliance.acd import actions as act
 from appliance.acd import events as acd
+from appliance.events import Connect
 from appliance.ivr import phrases
 from appliance.switch.actions import HoldMusic
-from appliance.switch.calls import end_call, music_of, park, try_bridge
+from appliance.switch.calls import (
+    end_call,
+    music_of,
+    park,
+    stop_recording,
+    try_bridge,
+    unbridge,
+)
 from appliance.switch.legs import answer, drop, invite
 from appliance.switch.model import Call, Leg, World
 from appliance.switch.routing import go
 
 
 def carry_out(w: World, output: Sequence[object]) -> None:
+    """Keep the acd's facts and do what it wants done."""
+    for fact in output:
+        if isinstance(fact, Connect):
+            call = w.calls[fact.call]
+            call.connected, call.waited_ms = True, w.now - call.entered_at
     for action in w.keep_facts(output):
         match action:
             case act.Ring():
@@ -48,8 +61,11 @@ def _ring(w: World, ring: act.Ring) -> None:
 
 def _stop_ringing(w: World, stop: act.StopRinging) -> None:
     """The offer is over: a phone that rings is called off, one that answered too late is hung
-    up."""
+    up, and an agent who accepted but was lost before the talk is taken out of the call."""
     w.desks[stop.agent].ringing.pop(stop.offer, None)
+    for call in w.calls.values():
+        if call.entry == stop.entry and call.linked_agent == stop.agent and not call.connected:
+            _cut_agent(w, call)
     for leg in list(w.legs.values()):
         if leg.acd_offer == stop.offer and leg is not leg.call.b:
             drop(w, leg)
@@ -72,18 +88,18 @@ def _link(w: World, link: act.Link) -> None:
     try_bridge(w, call)
 
 
-def unlink(w: World, call: Call, agent: str) -> None:
+def _cut_agent(w: World, call: Call) -> None:
     """The agent was lost between accepting and talking: the caller goes on waiting."""
+    assert call.linked_agent is not None
+    w.desks[call.linked_agent].call = None
+    call.linked_agent = None
+    unbridge(w, call)
+    stop_recording(w, call)
     if call.b is not None:
         drop(w, call.b)
         call.b = None
-    call.bridge = None
-    call.live_by = None
-    call.linked_agent = None
-    w.desks[agent].call = None
-    w.act(HoldMusic(call.a.id, music_of(w, call)))
-    if call.entry is not None:
-        w.tell(acd.LinkFailed(call.entry, agent))
+    if not call.ended and call.a.state == "up":
+        w.act(HoldMusic(call.a.id, music_of(w, call)))
 
 
 def _announce(w: World, announce: act.Announce) -> None:
@@ -107,10 +123,10 @@ def leg_failed(w: World, leg: Leg, reason: str) -> None:
     """The media process could not open or keep a leg."""
     call = leg.call
     if leg.kind == "peer" and leg.agent is not None:
+        if call.entry is not None and not call.connected and leg is call.b:
+            w.tell(acd.LinkFailed(call.entry, leg.agent))
+            return
         if call.bridge is not None or call.held_by is not None:
             park(w, call, leg)
-            return
-        if call.entry is not None and not call.connected and leg is call.b:
-            unlink(w, call, leg.agent)
             return
     end_call(w, call, "system", "line_lost" if leg.kind == "line" else "media_lost")

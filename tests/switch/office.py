@@ -100,6 +100,7 @@ class Office:
     def __init__(self, document: Site | None = None) -> None:
         self.now = START
         self._ids = 0
+        self._done_until: int | None = None
         self.switch = Switch(document or site(), "/data", self._new_id)
         self.w = self.switch.w
         self.facts: list[Fact] = []
@@ -135,6 +136,8 @@ class Office:
             due = self.switch.next_deadline()
             if due is None or due > end:
                 break
+            assert due != self._done_until, "a deadline is due again after its tick"
+            self._done_until = due if due <= self.now else None
             self.now = max(self.now, due)
             self.switch.tick(self.now)
             self._take()
@@ -196,7 +199,9 @@ class Office:
 
     def commands(self, kind: type[T]) -> list[T]:
         return [
-            a.command for a in self.actions if isinstance(a, act.Media) and isinstance(a.command, kind)
+            a.command
+            for a in self.actions
+            if isinstance(a, act.Media) and isinstance(a.command, kind)
         ]
 
     def last(self, kind: type[T]) -> T:
