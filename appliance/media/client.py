@@ -1,0 +1,51 @@
+"""The control process's end of the connection to a media process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from appliance import ipc
+from appliance.media import protocol
+
+
+class MediaClient:
+    """Commands out, events in. Nothing waits for an answer; see `appliance.media.protocol`."""
+
+    def __init__(self) -> None:
+        self._connection: ipc.Connection | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._connection is not None and not self._connection.closed
+
+    async def connect(self, path: Path, *, patience: float = 5.0) -> None:
+        """Connect to the process that listens on `path`; `Setup` is to be sent next.
+
+        Retries for `patience` seconds while nobody listens. Raises `ipc.Disconnected`.
+        """
+        self.close()
+        self._connection = await ipc.connect(path, protocol.Event, patience=patience)
+
+    def send(self, command: protocol.Command) -> None:
+        """Send one command; silently nothing when the process is gone (`events` then ends)."""
+        if self._connection is not None:
+            self._connection.post(command)
+
+    async def events(self) -> AsyncIterator[protocol.Event]:
+        """Events as they come; ends when the media process is gone."""
+        connection = self._connection
+        if connection is None:
+            return
+        async for message in connection.messages():
+            yield message.body
+
+    async def drain(self) -> None:
+        """Wait until what was sent is out of this process's buffers."""
+        if self._connection is not None:
+            await self._connection.drain()
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

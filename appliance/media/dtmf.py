@@ -1,0 +1,537 @@
+"""In-band DTMF for all legs at once: keys in, tones out.
+
+Standards: ITU-T Q.23 (frequencies), Q.24 (reception), ETSI ES 201 235-3. The numbers below are
+those of Q.24 annex A with a margin; where the annex leaves room (between what must be accepted
+and what must not) the border is in the middle.
+
+How it works. Two matrix products do the work of all legs: a 600 Hz high-pass (dial tone, hum) and
+Hann-windowed correlators at the eight frequencies for the four 25 ms windows, 5 ms apart, that end
+in this tick. Legs in which no window can be a key and which hold none stop there. For the others:
+
+- the frequency of a tone is the advance of its phase from window to window, so acceptance is a
+  number in per cent; amplitudes are corrected for the window's response at that frequency;
+- the purity is the power that the two tones explain, of all power less the noise floor;
+- Hann windows a fifth of their length apart add up to a constant, so the sum of a tone's
+  amplitudes over the windows is its duration, and the sum of what is missing is the duration of a
+  gap, both far finer than the step of 5 ms;
+- a key is `GOOD_WINDOWS` consistent windows, `MIN_TONE_MS` of tone, steady in both frequencies and
+  in twist, louder than what was before it; it is held until `MIN_PAUSE_MS` of it is missing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.media import g711
+
+LOW: Final = (697.0, 770.0, 852.0, 941.0)
+HIGH: Final = (1209.0, 1336.0, 1477.0, 1633.0)
+KEYS: Final = "123A456B789C*0#D"
+"""By row (low group) and column (high group)."""
+
+RATE: Final = 8000
+FRAME: Final = 160
+WINDOW: Final = 200
+HOP: Final = 40
+STEPS: Final = FRAME // HOP
+HOP_MS: Final = 5.0
+
+MAX_DEVIATION: Final = 0.0215
+"""Q.24 wants 1.8 % accepted and 3 % refused (NTT); ES 201 235-3: 1.5 % + 2 Hz."""
+LOOSE_DEVIATION: Final = 0.035
+"""Of a single window, whose estimate is noisier than that of the run."""
+MIN_TWIST_DB: Final = -9.0
+MAX_TWIST_DB: Final = 7.0
+"""High group relative to low: -8 and +4 must be accepted (AT&T)."""
+LOOSE_TWIST_DB: Final = 1.5
+"""How far a single window may be beyond that."""
+MIN_LEVEL_DBM0: Final = -44.0
+MIN_TONE_MS: Final = 32.5
+MIN_PAUSE_MS: Final = 22.5
+GOOD_WINDOWS: Final = 3
+MIN_PURITY: Final = 0.72
+"""Of every window of a run; those at its ends hold slopes."""
+BEST_PURITY: Final = 0.91
+"""Of its best window."""
+MAX_FLOOR: Final = 0.35
+"""Share of the power that may count as background noise."""
+MAX_WANDER: Final = 0.010
+"""Spread of each frequency within the first windows of a run, relative."""
+MAX_RUN_WANDER: Final = 0.013
+"""The same over all good windows until the key is reported: a voice glides, a key does not."""
+ALL_GOOD_WINDOWS: Final = 5
+"""So many there have to be by then."""
+MAX_TWIST_WANDER_DB: Final = 2.5
+MAX_DIP: Final = 0.6
+"""Power before a key, relative to the key's."""
+MAX_LOW: Final = 0.2
+"""Power below 600 Hz that came up with the key, relative to the key's: a voice, not a key."""
+MAX_LOW_RISE: Final = 5.0
+_DIP_RISE: Final = 1.2
+_FLOOR_RISE: Final = 1.02
+_FLOOR_BIAS: Final = 1.3
+"""Noise is more than the least of it that was seen."""
+_TAPS: Final = 96
+_HISTORY: Final = 16
+_LOOKBACK: Final = 12
+_NONE: Final = -1
+
+_F32 = npt.NDArray[np.float32]
+_C64 = npt.NDArray[np.complex64]
+_I64 = npt.NDArray[np.int64]
+_Bool = npt.NDArray[np.bool_]
+
+_FREQUENCIES: Final = np.array(LOW + HIGH)
+_HANN: Final = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(WINDOW) + 0.5) / WINDOW)
+_MIN_AMPLITUDE: Final = float(g711.dbm0_to_rms(MIN_LEVEL_DBM0) * 2**0.5)
+_POWER_GAIN: Final = float(np.sum(_HANN**2) / 2)
+"""Windowed energy of a tone of amplitude 1."""
+_LEAST: Final = float(g711.dbm0_to_rms(-58.0) ** 2 * np.sum(_HANN**2))
+"""Windowed energy that counts as silence."""
+
+
+def _high_pass() -> npt.NDArray[np.float64]:
+    """Kaiser-windowed FIR: passes 680 Hz and up, 30 dB down at 480 Hz and below."""
+    n = np.arange(_TAPS + 1) - _TAPS / 2
+    cutoff = 585.0 / RATE
+    ideal = -2 * cutoff * np.sinc(2 * cutoff * n)
+    ideal[_TAPS // 2] += 1.0
+    taps: npt.NDArray[np.float64] = ideal * np.kaiser(_TAPS + 1, 2.6)
+    return taps
+
+
+def _filter_matrix() -> _F32:
+    """(taps + 160, 160): the last taps samples and a frame to the filtered frame."""
+    taps = _high_pass()[::-1]
+    matrix = np.zeros((_TAPS + FRAME, FRAME))
+    for sample in range(FRAME):
+        matrix[sample : sample + _TAPS + 1, sample] = taps
+    return matrix.astype(np.float32)
+
+
+def _window_start(step: int) -> int:
+    """In the 320 filtered samples that end with this frame."""
+    return FRAME + (step + 1) * HOP - WINDOW
+
+
+def _correlators() -> _F32:
+    """(320, 4 * 8 * 2): real and imaginary parts, scaled to the amplitude of a tone."""
+    matrix = np.zeros((2 * FRAME, STEPS, 8, 2))
+    time = np.arange(WINDOW) / RATE
+    taps = np.arange(_TAPS + 1)
+    for index, frequency in enumerate(_FREQUENCIES):
+        pass_gain = abs(np.sum(_high_pass() * np.exp(-2j * np.pi * frequency / RATE * taps)))
+        kernel = _HANN * np.exp(-2j * np.pi * frequency * time) * 2 / np.sum(_HANN) / pass_gain
+        for step in range(STEPS):
+            start = _window_start(step)
+            matrix[start : start + WINDOW, step, index, 0] = kernel.real
+            matrix[start : start + WINDOW, step, index, 1] = kernel.imag
+    return matrix.reshape(2 * FRAME, -1).astype(np.float32)
+
+
+def _energies() -> _F32:
+    """(320, 4): windowed energy from squared samples."""
+    matrix = np.zeros((2 * FRAME, STEPS))
+    for step in range(STEPS):
+        start = _window_start(step)
+        matrix[start : start + WINDOW, step] = _HANN**2
+    return matrix.astype(np.float32)
+
+
+def _response(offset_hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Amplitude that the correlator shows of a tone so far beside it, relative."""
+    x = offset_hz * (WINDOW / RATE)
+    # The Hann window's transform is sinc(x) / (1 - x^2); its hole at x = 1 is of no use here.
+    result: npt.NDArray[np.float64] = np.sinc(x) / np.maximum(1 - x * x, 0.1)
+    return np.maximum(result, 0.3)
+
+
+class DtmfDetector:
+    """State of `capacity` legs; a leg is a slot number. `process` is called once a tick."""
+
+    def __init__(self, capacity: int) -> None:
+        self._filter = _filter_matrix()
+        self._kernel = _correlators()
+        self._energy = _energies()
+        self.capacity = capacity
+        self._allocate(capacity)
+
+    def _allocate(self, capacity: int) -> None:
+        self._tail = np.zeros((capacity, _TAPS), np.float32)
+        self._filtered = np.zeros((capacity, 2 * FRAME), np.float32)
+        self._raw = np.zeros((capacity, 2 * FRAME), np.float32)
+        self._tones = np.zeros((capacity, _HISTORY, 8), np.complex64)
+        self._run_key = np.full(capacity, _NONE, np.int64)
+        self._run_good = np.zeros(capacity, np.int64)
+        self._run_dip = np.zeros(capacity)
+        self._run_ref = np.zeros((capacity, 2))
+        self._run_offset = np.zeros((capacity, 2))
+        self._run_ratio = np.zeros(capacity)
+        self._run_ms = np.zeros(capacity)
+        self._run_sure = np.zeros(capacity, np.bool_)
+        self._held = np.full(capacity, _NONE, np.int64)
+        self._held_ref = np.zeros((capacity, 2))
+        self._gap_ms = np.zeros(capacity)
+        self._dip = np.full(capacity, _LEAST)
+        self._low_dip = np.full(capacity, _LEAST)
+        self._run_low = np.zeros(capacity)
+        self._run_least = np.zeros((capacity, 2))
+        self._run_most = np.zeros((capacity, 2))
+        self._run_purity = np.zeros(capacity)
+        self._run_low_dip = np.zeros(capacity)
+        self._floor = np.full(capacity, _LEAST)
+
+    def reserve(self, capacity: int) -> None:
+        """Make room for at least `capacity` slots; those in use keep their state."""
+        if capacity <= self.capacity:
+            return
+        old = dict(vars(self))
+        self._allocate(capacity)
+        for name in old:
+            value = getattr(self, name)
+            if isinstance(value, np.ndarray) and len(value) == capacity:
+                value[: self.capacity] = old[name]
+        self.capacity = capacity
+
+    def reset(self, slot: int) -> None:
+        """A new leg in this slot, or one that was not listened to for a while."""
+        for value in vars(self).values():
+            if isinstance(value, np.ndarray) and len(value) == self.capacity:
+                value[slot] = 0
+        self._run_key[slot] = self._held[slot] = _NONE
+        self._dip[slot] = self._low_dip[slot] = self._floor[slot] = _LEAST
+
+    def process(self, pcm: g711.Samples, slots: _I64) -> list[tuple[int, str]]:
+        """Keys that became certain in this frame; `pcm` is (legs, 160), `slots` its rows to hear.
+
+        Each key press is reported once.
+        """
+        if not len(slots):
+            return []
+        whole = np.empty((len(slots), _TAPS + FRAME), np.float32)
+        whole[:, :_TAPS] = self._tail[slots]
+        whole[:, _TAPS:] = pcm[slots]
+        self._tail[slots] = whole[:, FRAME:]
+        filtered = np.empty((len(slots), 2 * FRAME), np.float32)
+        filtered[:, :FRAME] = self._filtered[slots, FRAME:]
+        np.matmul(whole, self._filter, out=filtered[:, FRAME:])
+        self._filtered[slots] = filtered
+        raw = np.empty_like(filtered)
+        raw[:, :FRAME] = self._raw[slots, FRAME:]
+        # As late as the filter makes its output.
+        raw[:, FRAME:] = whole[:, _TAPS // 2 : _TAPS // 2 + FRAME]
+        self._raw[slots] = raw
+        energy = (filtered * filtered) @ self._energy
+        low = np.maximum((raw * raw) @ self._energy - energy, _LEAST)
+        loud = energy.max(axis=1) >= _MIN_AMPLITUDE**2 * _POWER_GAIN
+        busy = (self._held[slots] != _NONE) | (self._run_key[slots] != _NONE)
+        tones = (filtered @ self._kernel).view(np.complex64).reshape(len(slots), STEPS, 8)
+        history = self._tones[slots]
+        history[:, :-STEPS] = history[:, STEPS:]
+        history[:, -STEPS:] = tones
+        self._tones[slots] = history
+        power = tones.real**2 + tones.imag**2
+        best = power[:, :, :4].max(axis=2) + power[:, :, 4:].max(axis=2)
+        # Off-centre tones show up to 3 dB less than they are.
+        possible = (best * (2.2 * _POWER_GAIN) >= MIN_PURITY * (1 - MAX_FLOOR) * energy).any(axis=1)
+        rows = np.flatnonzero(busy | (loud & possible))
+        quiet = np.ones(len(slots), np.bool_)
+        quiet[rows] = False
+        self._track_quiet(slots[quiet], energy[quiet], low[quiet])
+        if not len(rows):
+            return []
+        return self._decide(
+            slots[rows],
+            history[rows],
+            energy[rows].astype(np.float64),
+            low[rows].astype(np.float64),
+        )
+
+    def _track_quiet(self, slots: _I64, energy: _F32, low: _F32) -> None:
+        """Floor and dip of legs in which nothing looks like a key."""
+        least = np.maximum(energy.min(axis=1), _LEAST)
+        for state, rise, value in (
+            (self._dip, _DIP_RISE, least),
+            (self._low_dip, _DIP_RISE, low.min(axis=1)),
+            (self._floor, _FLOOR_RISE, least),
+        ):
+            state[slots] = np.minimum(state[slots] * rise**STEPS, value)
+
+    def _decide(
+        self,
+        slots: _I64,
+        history: _C64,
+        energy: npt.NDArray[np.float64],
+        low: npt.NDArray[np.float64],
+    ) -> list[tuple[int, str]]:
+        found: list[tuple[int, str]] = []
+        level = np.abs(history).astype(np.float64)
+        for step in range(STEPS):
+            at = _HISTORY - STEPS + step
+            key, good, offset, purity = self._look(slots, history, level, energy[:, step], at)
+            self._follow_hold(slots, level[:, at], key, good)
+            self._follow_run(slots, level, energy[:, step], low[:, step], at, key, good, offset)
+            self._note_evidence(slots, key, good, offset, purity)
+            found += self._settle(slots)
+        return found
+
+    def _note_evidence(
+        self,
+        slots: _I64,
+        key: _I64,
+        good: _Bool,
+        offset: npt.NDArray[np.float64],
+        purity: npt.NDArray[np.float64],
+    ) -> None:
+        """Best purity and the spread of the frequencies over the good windows of each run."""
+        slots, key, offset, purity = slots[good], key[good], offset[good], purity[good]
+        count = self._run_good[slots]
+        first = count <= 1
+        self._run_purity[slots] = np.where(
+            first, purity, np.maximum(self._run_purity[slots], purity)
+        )
+        relative = offset / _FREQUENCIES[np.stack((key // 4, 4 + key % 4), axis=1)]
+        # The first window of a run may still hold the slope, which bends its phase.
+        second = (count <= 2)[:, None]
+        for state, extreme in ((self._run_least, np.minimum), (self._run_most, np.maximum)):
+            state[slots] = np.where(second, relative, extreme(state[slots], relative))
+
+    def _settle(self, slots: _I64) -> list[tuple[int, str]]:
+        """Keys of the runs that are long enough now; a run that was too unsteady starts again."""
+        run = self._run_key[slots]
+        due = self._run_sure[slots] & (run != self._held[slots])
+        due &= (self._run_ms[slots] >= MIN_TONE_MS) & (self._run_good[slots] >= ALL_GOOD_WINDOWS)
+        found: list[tuple[int, str]] = []
+        for slot, key in zip(slots[due].tolist(), run[due].tolist(), strict=True):
+            mean = np.abs(self._run_offset[slot]) / self._run_good[slot]
+            pair = [key // 4, 4 + key % 4]
+            if (
+                (mean <= MAX_DEVIATION * _FREQUENCIES[pair]).all()
+                and (self._run_most[slot] - self._run_least[slot]).max() <= MAX_RUN_WANDER
+                and self._run_purity[slot] >= BEST_PURITY
+                and self._run_low[slot] <= MAX_LOW
+            ):
+                self._held[slot] = key
+                self._held_ref[slot] = self._run_ref[slot]
+                self._gap_ms[slot] = 0.0
+                found.append((slot, KEYS[key]))
+            elif self._run_good[slot] >= 2 * ALL_GOOD_WINDOWS:
+                self._run_good[slot] = 0
+                self._run_sure[slot] = False
+        return found
+
+    def _look(
+        self,
+        slots: _I64,
+        history: _C64,
+        level: npt.NDArray[np.float64],
+        energy: npt.NDArray[np.float64],
+        at: int,
+    ) -> tuple[_I64, _Bool, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The likeliest key of one window of each row, whether the window is one, by how many Hz
+        its tones are beside their places, and its purity."""
+        index = np.arange(len(slots))
+        low = level[:, at, :4].argmax(axis=1)
+        high = 4 + level[:, at, 4:].argmax(axis=1)
+        pair = np.stack((low, high), axis=1)
+        offset = self._offset(history, pair, at - 1, at)
+        seen = np.take_along_axis(level[:, at], pair, axis=1)
+        amplitude = seen / _response(offset)
+        deviation = np.abs(offset) / _FREQUENCIES[pair]
+        power = (amplitude**2).sum(axis=1) * _POWER_GAIN
+        floor = np.minimum(_FLOOR_BIAS * self._floor[slots], MAX_FLOOR * energy)
+        purity = power / np.maximum(energy - floor, 1.0)
+        twist = 20 * np.log10(np.maximum(amplitude[:, 1], 1e-3) / np.maximum(amplitude[:, 0], 1e-3))
+        good = (
+            (amplitude.min(axis=1) >= _MIN_AMPLITUDE)
+            & (purity >= MIN_PURITY)
+            & (deviation.max(axis=1) <= LOOSE_DEVIATION)
+            & (twist >= MIN_TWIST_DB - LOOSE_TWIST_DB)
+            & (twist <= MAX_TWIST_DB + LOOSE_TWIST_DB)
+        )
+        least = np.maximum(energy, _LEAST)
+        self._dip[slots] = np.minimum(self._dip[slots] * _DIP_RISE, least)
+        self._floor[slots] = np.minimum(self._floor[slots] * _FLOOR_RISE, least)
+        return pair[index, 0] * 4 + pair[index, 1] - 4, good, offset, purity
+
+    @staticmethod
+    def _offset(history: _C64, pair: _I64, first: int, last: int) -> npt.NDArray[np.float64]:
+        """How far the two tones are beside their nominal frequencies, Hz, (rows, 2)."""
+        index = np.arange(len(history))[:, None]
+        turn = history[index, last, pair] * history[index, first, pair].conj()
+        expected = 2 * np.pi * _FREQUENCIES[pair] * (HOP / RATE) * (last - first)
+        phase = np.angle(turn.astype(np.complex128) * np.exp(-1j * expected))
+        result: npt.NDArray[np.float64] = phase / (2 * np.pi * (HOP / RATE) * (last - first))
+        return result
+
+    def _follow_hold(
+        self, slots: _I64, level: npt.NDArray[np.float64], key: _I64, good: _Bool
+    ) -> None:
+        held = self._held[slots]
+        on = held != _NONE
+        if not on.any():
+            return
+        rows, slots, held = np.flatnonzero(on), slots[on], held[on]
+        pair = np.stack((held // 4, 4 + held % 4), axis=1)
+        seen = np.take_along_axis(level[rows], pair, axis=1)
+        reference = self._held_ref[slots]
+        ratio = np.minimum((seen / np.maximum(reference, 1e-3)).min(axis=1), 1.0)
+        gap = np.where(ratio >= 0.95, 0.0, self._gap_ms[slots] + HOP_MS * (1 - ratio))
+        same = good[rows] & (key[rows] == held)
+        # A level that stays different is the key's level from then on.
+        self._held_ref[slots] = np.where(
+            same[:, None], reference + 0.3 * (seen - reference), reference
+        )
+        released = gap >= MIN_PAUSE_MS
+        self._gap_ms[slots] = gap
+        self._held[slots[released]] = _NONE
+        own = released & (self._run_key[slots] == held)
+        self._run_key[slots[own]] = _NONE
+        self._run_sure[slots[own]] = False
+
+    def _follow_run(
+        self,
+        slots: _I64,
+        level: npt.NDArray[np.float64],
+        energy: npt.NDArray[np.float64],
+        low: npt.NDArray[np.float64],
+        at: int,
+        key: _I64,
+        good: _Bool,
+        offset: npt.NDArray[np.float64],
+    ) -> None:
+        run = self._run_key[slots]
+        same = good & (key == run)
+        fresh = good & ~same
+        # A bad window breaks a run that is not sure yet; later it only adds no evidence.
+        kept = np.where(self._run_sure[slots], self._run_good[slots], 0)
+        self._run_good[slots] = np.where(same, self._run_good[slots] + 1, np.where(good, 1, kept))
+        same_run = same & (self._run_good[slots] > 1)
+        self._run_key[slots] = np.where(good, key, run)
+        self._run_sure[slots] &= ~fresh
+        dip = self._dip[slots] / np.maximum(energy, 1.0)
+        self._run_dip[slots] = np.where(fresh, dip, self._run_dip[slots])
+        self._low_dip[slots] = np.minimum(self._low_dip[slots] * _DIP_RISE, low)
+        before = np.where(fresh, self._low_dip[slots], self._run_low_dip[slots])
+        self._run_low_dip[slots] = before
+        share = np.where(low > MAX_LOW_RISE * before, low / np.maximum(energy, 1.0), 0.0)
+        self._run_low[slots] = np.where(
+            fresh | (same & ~same_run),
+            share,
+            np.where(same, np.maximum(self._run_low[slots], share), self._run_low[slots]),
+        )
+        total = np.where(same_run[:, None], self._run_offset[slots] + offset, offset)
+        self._run_offset[slots] = np.where(good[:, None], total, self._run_offset[slots])
+        sure = self._run_sure[slots]
+        if sure.any():
+            rows = np.flatnonzero(sure)
+            who = slots[rows]
+            ratio = self._ratios(level[rows, at], self._run_key[who], self._run_ref[who])
+            ratio = np.minimum(ratio, self._run_ratio[who])
+            self._run_ratio[who] = ratio
+            self._run_ms[who] += HOP_MS * ratio
+        over = ~good & (~sure | (self._run_ratio[slots] < 0.15))
+        self._run_key[slots[over]] = _NONE
+        self._run_sure[slots[over]] = False
+        self._run_good[slots[over]] = 0
+        ready = np.flatnonzero(same & ~sure & (self._run_good[slots] >= GOOD_WINDOWS))
+        if len(ready):
+            self._judge(slots[ready], self._tones[slots[ready]], level[ready], at)
+
+    @staticmethod
+    def _ratios(
+        level: npt.NDArray[np.float64], key: _I64, reference: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        pair = np.stack((key // 4, 4 + key % 4), axis=1)
+        seen = np.take_along_axis(level, pair, axis=1)
+        result: npt.NDArray[np.float64] = np.minimum(
+            (seen / np.maximum(reference, 1e-3)).min(axis=1), 1.0
+        )
+        return result
+
+    def _judge(
+        self, slots: _I64, history: _C64, level: npt.NDArray[np.float64], at: int
+    ) -> None:
+        """Is a run of good windows that ends at `at` a key? If so, how long is it already?"""
+        key = self._run_key[slots]
+        pair = np.stack((key // 4, 4 + key % 4), axis=1)
+        first = at - GOOD_WINDOWS + 1
+        steps = [self._offset(history, pair, i, i + 1) for i in range(first, at)]
+        offsets = np.stack(steps)
+        mean = offsets.mean(axis=0)
+        nominal = _FREQUENCIES[pair]
+        wander = (offsets.max(axis=0) - offsets.min(axis=0)) / nominal
+        span = np.stack(
+            [np.take_along_axis(level[:, i], pair, axis=1) for i in range(first, at + 1)]
+        )
+        true = span / _response(mean)
+        twist = 20 * np.log10(true[:, :, 1] / true[:, :, 0])
+        sure = (
+            (np.abs(mean) <= MAX_DEVIATION * nominal).all(axis=1)
+            & (wander.max(axis=1) <= MAX_WANDER)
+            & (twist.max(axis=0) - twist.min(axis=0) <= MAX_TWIST_WANDER_DB)
+            & (twist.mean(axis=0) >= MIN_TWIST_DB)
+            & (twist.mean(axis=0) <= MAX_TWIST_DB)
+            & (self._run_dip[slots] <= MAX_DIP)
+            & (self._run_low[slots] <= MAX_LOW)
+        )
+        if not sure.any():
+            return
+        slots, key, level = slots[sure], key[sure], level[sure]
+        reference = span[:, sure].max(axis=0)
+        self._run_sure[slots] = True
+        self._run_ref[slots] = reference
+        duration = np.zeros(len(slots))
+        ratio = np.ones(len(slots))
+        for step in range(at, at - _LOOKBACK - 1, -1):
+            ratio = np.minimum(ratio, self._ratios(level[:, step], key, reference))
+            duration += HOP_MS * ratio
+            if step == at:
+                self._run_ratio[slots] = ratio
+        self._run_ms[slots] = duration
+
+
+# --- sending --------------------------------------------------------------------------------
+
+SEND_LOW_DBM0: Final = -9.0
+SEND_HIGH_DBM0: Final = -7.0
+"""High group 2 dB above the low one (Q.23, ES 201 235-2)."""
+_PAUSE_MS: Final = 1000
+_RAMP: Final = 8
+
+
+def key_tone(
+    digit: str,
+    samples: int,
+    low_dbm0: float = SEND_LOW_DBM0,
+    high_dbm0: float = SEND_HIGH_DBM0,
+) -> npt.NDArray[np.float64]:
+    """One key's two tones on the 16-bit scale. Raises ValueError for what is no key."""
+    key = KEYS.index(digit)
+    time = np.arange(samples) / RATE
+    tone: npt.NDArray[np.float64] = 2**0.5 * (
+        g711.dbm0_to_rms(low_dbm0) * np.sin(2 * np.pi * LOW[key // 4] * time)
+        + g711.dbm0_to_rms(high_dbm0) * np.sin(2 * np.pi * HIGH[key % 4] * time)
+    )
+    return tone
+
+
+def key_sequence(digits: str, on_ms: int = 100, off_ms: int = 100) -> g711.Bytes:
+    """Digits as mu-law audio; a comma is a pause of a second, anything else is left out."""
+    pieces: list[npt.NDArray[np.float64]] = []
+    for digit in digits.upper():
+        if digit == ",":
+            pieces.append(np.zeros(_PAUSE_MS * 8))
+        elif digit in KEYS:
+            tone = key_tone(digit, on_ms * 8)
+            # A millisecond of slope keeps the click out of the other keys' frequencies.
+            slope = np.linspace(0, 1, _RAMP)
+            tone[:_RAMP] *= slope
+            tone[-_RAMP:] *= slope[::-1]
+            pieces += [tone, np.zeros(off_ms * 8)]
+    if not pieces:
+        return np.empty(0, np.uint8)
+    return g711.ulaw_encode(np.concatenate(pieces).round().astype(np.int16))
