@@ -321,18 +321,18 @@ def response_to(
     body: str = "",
 ) -> Message:
     """A response with what it must echo (RFC 3261 8.2.6); `tag` goes into a To without one."""
-    echoed = [pair for pair in request.headers if pair[0] in _ECHOED]
-    if tag and not request.to_tag:
-        echoed = [(n, f"{v};tag={tag}" if n == "to" else v) for n, v in echoed]
+    echoed = [pair for pair in request.headers if pair[0] == "via"]
+    for name in ("from", "to", "call-id", "cseq"):
+        value = request.get(name)
+        if value is not None:
+            tagged = name == "to" and tag and request.target is not None and not request.to_tag
+            echoed.append((name, f"{value};tag={tag}" if tagged else value))
     reply = Message("", "", status, reason or REASONS.get(status, "Unknown"), echoed)
     reply.headers += headers
     if body:
         reply.headers.append(("content-type", "application/sdp"))
         reply.body = body.encode()
     return reply
-
-
-_ECHOED: Final = ("via", "from", "to", "call-id", "cseq")
 
 
 def body_of(message: Message, content_type: str) -> str | None:
