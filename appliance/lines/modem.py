@@ -55,6 +55,7 @@ class ModemLine:
         self._sink: LineSink | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fd: int | None = None
+        self._unplugged: str | None = None
         self._closed: asyncio.Future[None] | None = None
         self._put_down: asyncio.Future[None] | None = None
         self._unsent = bytearray()
@@ -82,7 +83,9 @@ class ModemLine:
             try:
                 port = await self._open()
             except PortError as error:
-                self._core.lost(str(error), self._now())
+                # To a person "unplugged" says more than that there is still nothing there.
+                reason = self._unplugged if error.absent else None
+                self._core.lost(reason or str(error), self._now())
                 self._flush()
                 await asyncio.sleep(retry_s)
                 retry_s = min(retry_s * 1.5, _LAST_RETRY_S)
@@ -129,6 +132,7 @@ class ModemLine:
         """Until the port is lost or the core wants it reopened; whether the modem was usable."""
         assert self._loop is not None
         self._fd = port.fileno()
+        self._unplugged = None
         self._closed = self._loop.create_future()
         self._loop.add_reader(self._fd, self._readable)
         self._core.opened(self._now(), usb_id(self._device))
@@ -203,6 +207,7 @@ class ModemLine:
 
     def _lost(self, reason: str) -> None:
         self._release()
+        self._unplugged = reason
         self._core.lost(reason, self._now())
         self._end_service()
         self._flush()

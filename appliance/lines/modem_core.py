@@ -98,7 +98,7 @@ Output = Send | Audio | Reopen | LineEvent
 
 _HELLO: Final = "ATE0Q0V1"
 """Any result code to it shows that somebody is there; it also makes the following ones words."""
-_HELLO_MS: Final = 500
+_HELLO_MS: Final = 1000
 _RESET_MS: Final = 3000
 _SETTLE_MS: Final = 300
 """Rest after a reset, and after un-wedging for what the old state still has to say."""
@@ -417,11 +417,11 @@ class ModemCore:
 
     def _recover(self, trouble: str) -> None:
         """The watchdog's ladder: wake it, close and open its port, tell a person."""
-        log.warning("modem at %s: %s", self._device, trouble)
         was = self._phase
         self._drop_call("device")
         self._forget_stream()
         if was not in ("waking", "identifying"):
+            log.warning("modem at %s: %s", self._device, trouble)
             self._phase = "waking"
             self._runner.switch(self._wake(thorough=True), self._now)
             return
@@ -465,12 +465,12 @@ class ModemCore:
                 break
             yield Raw(self._profile.unwedge)
             yield Pause(_SETTLE_MS)
-            answer = yield Ask(_HELLO, 2 * _HELLO_MS)
+            answer = yield Ask(_HELLO, _HELLO_MS)
             if not answer.came:
                 yield Pause(_GUARD_MS)
                 yield Raw(b"+++")
                 yield Pause(_GUARD_MS)
-                answer = yield Ask(_HELLO, 2 * _HELLO_MS)
+                answer = yield Ask(_HELLO, _HELLO_MS)
             yield Pause(LATE_MS)
         if not answer.came:
             raise Wedged("it does not answer")

@@ -15,8 +15,13 @@ _BAUD: Final = 115200
 """80 kbit/s of 8-bit samples need more than 57600 where there is a real UART behind the port."""
 
 
-class PortError(OSError):
+class PortError(Exception):
     """The port cannot be opened; the text is a sentence for people."""
+
+    def __init__(self, reason: str, *, absent: bool) -> None:
+        super().__init__(reason)
+        self.absent = absent
+        """The device does not exist (yet)."""
 
 
 def open_port(device: str) -> serial.Serial:
@@ -28,7 +33,7 @@ def open_port(device: str) -> serial.Serial:
     try:
         port = serial.Serial(device, _BAUD, timeout=0, rtscts=True, exclusive=True)
     except (OSError, ValueError, termios.error) as error:
-        raise PortError(_explain(device, error)) from None
+        raise _explain(device, error) from None
     try:
         # With VMIN 1 a read of nothing says EAGAIN, so that 0 bytes always mean a hang-up.
         fd = port.fileno()
@@ -40,7 +45,7 @@ def open_port(device: str) -> serial.Serial:
         termios.tcflush(fd, termios.TCIFLUSH)
     except (OSError, termios.error) as error:
         close_port(port)
-        raise PortError(_explain(device, error)) from None
+        raise _explain(device, error) from None
     return port
 
 
@@ -68,18 +73,22 @@ def usb_id(device: str) -> str:
     return ""
 
 
-def _explain(device: str, error: Exception) -> str:
+def _explain(device: str, error: Exception) -> PortError:
     code = getattr(error, "errno", None)
     if code in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
-        return (
+        return PortError(
             f"There is no modem at {device}. Plug it in, or correct the line's device in the"
-            " site document."
+            " site document.",
+            absent=True,
         )
     if code in (errno.EACCES, errno.EPERM):
-        return (
+        reason = (
             f"The modem at {device} may not be used by this program. Make its user a member of"
             " the group dialout."
         )
-    if code in (errno.EBUSY, errno.EAGAIN):
-        return f"The modem at {device} is in use by another program. End that program."
-    return f"{device} cannot be used as a serial port ({os.strerror(code) if code else error})."
+    elif code in (errno.EBUSY, errno.EAGAIN):
+        reason = f"The modem at {device} is in use by another program. End that program."
+    else:
+        cause = os.strerror(code) if isinstance(code, int) else str(error)
+        reason = f"{device} cannot be used as a serial port ({cause})."
+    return PortError(reason, absent=False)

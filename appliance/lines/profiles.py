@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
@@ -97,7 +97,6 @@ class Profile:
     """Codes that mean the far end hung up."""
     match: Match = Match()
     unverified: bool = True
-    serial_unique: bool = True
 
     @property
     def hears_busy(self) -> bool:
@@ -125,7 +124,7 @@ class Registry:
         self._profiles = dict(profiles)
         self._gci = dict(gci)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Profile]:
         return iter(self._profiles.values())
 
     def get(self, name: str) -> Profile:
@@ -364,7 +363,6 @@ class _Reader:
             dle_hangup=self._hangup_codes(),
             match=self._match(),
             unverified=self._flag("unverified", True),
-            serial_unique=self._flag("serial_unique", True),
         )
 
 

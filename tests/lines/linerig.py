@@ -1,7 +1,7 @@
 """What the tests of the lines room share: a clock around a core, and a modem that follows a script.
 
-The scripted modem knows answers to commands and nothing else; it is no emulator. What it says is
-written down by each test, from manuals and drivers' code, so that it shares no idea with the driver.
+The scripted modem knows answers to commands and nothing else; it is no emulator. What it says was
+written down from manuals and other drivers' code.
 """
 
 from __future__ import annotations

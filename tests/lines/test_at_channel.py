@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,9 +36,7 @@ def test_an_answer_carries_the_lines_before_its_code() -> None:
 
 
 def test_echo_is_no_part_of_the_answer() -> None:
-    assert events(asking("ATI3"), "ATI3\r\r\nCX93001\r\n\r\nOK\r\n") == [
-        Answer("OK", ("CX93001",))
-    ]
+    assert events(asking("ATI3"), "ATI3\r\r\nCX93001\r\n\r\nOK\r\n") == [Answer("OK", ("CX93001",))]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_overlong_lines_and_answers_are_bounded() -> None:
 def test_any_bytes_are_survived_and_cuts_change_nothing(data: bytes, places: list[int]) -> None:
     marks = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
     whole, parts = asking("ATI3"), asking("ATI3")
-    cut = [data[a:b] for a, b in zip(marks, marks[1:], strict=False)]
+    cut = [data[a:b] for a, b in itertools.pairwise(marks)]
     assert events(whole, data) == [event for part in cut for event in events(parts, part)]
     # After garbage, a line end and a new command, an answer is an answer.
     events(whole, b"\x10~\r\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +30,7 @@ def pieces_of(chunks: list[bytes]) -> tuple[list[Piece], bytes]:
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:
     marks = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    return [data[a:b] for a, b in zip(marks, marks[1:], strict=False)]
+    return [data[a:b] for a, b in itertools.pairwise(marks)]
 
 
 heavy_in_dle = st.lists(st.sampled_from([0x10, 0x10, 0x03, 0x1A, 0x80, 0xFF]), max_size=60).map(

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.hw import hw_path
 from appliance.lines.line import (
     CallerId,
     DeviceKey,
@@ -18,8 +19,10 @@ from appliance.lines.line import (
     Ringing,
     Up,
 )
-from appliance.lines.profiles import load_profiles, parse_profiles
+from appliance.lines.profiles import parse_profiles
 from tests.lines.linerig import VSM, CoreRig
+
+GENERIC_TEXT = (hw_path("modems") / "generic-v253.toml").read_text("utf-8")
 
 STATES = {
     "closed", "waking", "identifying", "idle", "ringing", "answering", "dialling", "talking",
@@ -83,7 +86,7 @@ def test_a_modem_stuck_in_voice_data_is_unwedged() -> None:
     rig = CoreRig()
     rig.deaf = True
     rig.core.opened(rig.now)
-    for _ in range(4):
+    for _ in range(9):
         rig.feed(b"\x80\x0d\x0a\x10\x10OK\x90\x10u" * 40)
         rig.advance(100)
     assert rig.core.state == "waking"
@@ -162,7 +165,7 @@ def test_a_modem_that_cannot_be_a_line_is_refused_with_the_reason(
 
 def test_a_half_duplex_profile_is_refused_with_the_reason() -> None:
     texts = {
-        "g.toml": (load_profiles_text()),
+        "g.toml": GENERIC_TEXT,
         "h.toml": '[profile.h]\nlabel="h"\ninherit="generic-v253"\nduplex="half"',
     }
     rig = CoreRig()
@@ -170,12 +173,6 @@ def test_a_half_duplex_profile_is_refused_with_the_reason() -> None:
     rig.open()
     assert rig.core.caps.duplex == "half"
     assert rig.core.state == "fault"
-
-
-def load_profiles_text() -> str:
-    from appliance.hw import hw_path
-
-    return (hw_path("modems") / "generic-v253.toml").read_text("utf-8")
 
 
 def test_one_error_and_then_obedience_is_forgiven() -> None:
@@ -211,7 +208,9 @@ def test_an_idle_modem_is_left_alone_while_it_rings(rig: CoreRig) -> None:
 
 
 def test_ring_and_caller_id_come_through_split_at_every_byte(rig: CoreRig) -> None:
-    for byte in b"\r\nRING\r\n\r\nDATE = 1122\r\nTIME = 0430\r\nNMBR = 5551234567\r\nNAME = ANN\r\n":
+    for (
+        byte
+    ) in b"\r\nRING\r\n\r\nDATE = 1122\r\nTIME = 0430\r\nNMBR = 5551234567\r\nNAME = ANN\r\n":
         rig.feed(bytes([byte]))
     assert rig.take_events() == [Ringing(), CallerId("5551234567", "ANN")]
     assert rig.core.state == "ringing"
@@ -306,7 +305,7 @@ def test_keys_of_the_device_count_only_where_its_profile_trusts_it(talking: Core
     talking.feed(b"\x10/\x105\x105\x10~")
     assert talking.take_events() == []
     texts = {
-        "g.toml": load_profiles_text().replace("device_keys = false", "device_keys = true"),
+        "g.toml": GENERIC_TEXT.replace("device_keys = false", "device_keys = true"),
     }
     rig = CoreRig()
     rig.core = type(rig.core)("generic-v253", "us", registry=parse_profiles(texts))
