@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from appliance.ipc import Refused
+from appliance.ledger.errors import LedgerError
 from appliance.web.control import ControlAway
 
 log = logging.getLogger("centrala.web")
@@ -83,6 +84,16 @@ def install(app: FastAPI) -> None:
             "The box is restarting.",
             "Calls are taken again in a few seconds; try again then.",
             {"Retry-After": "2"},
+        )
+
+    @app.exception_handler(LedgerError)
+    async def on_ledger(request: Request, error: LedgerError) -> Response:
+        log.error("%s", error)
+        return problem_response(
+            503,
+            "ledger",
+            "The list of calls cannot be read now.",
+            "Calls go on. Try again in a moment; if it stays, look into the box's log.",
         )
 
     @app.exception_handler(RequestValidationError)

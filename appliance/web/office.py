@@ -49,6 +49,9 @@ class Office:
         self.site = site
         self.data = data
         self.sessions = sessions
+        self._reader = Reader(data / "ledger.db")
+        self._figures_reader = Reader(data / "ledger.db")
+        """Apart from the other, so that figures never wait for a long list."""
         self.attempts = Attempts()
         self.hashing = asyncio.Semaphore(2)
         """Argon2id takes 19 MiB and tens of milliseconds of a core each."""
@@ -73,26 +76,20 @@ class Office:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.sessions.close()
+        self._reader.close()
+        self._figures_reader.close()
 
     # --- reading --------------------------------------------------------------------------
 
     async def read(self, question: Callable[[Reader], T]) -> T:
         """Ask the ledger, in a thread."""
-        return await asyncio.to_thread(self._read, question)
-
-    def _read(self, question: Callable[[Reader], T]) -> T:
-        reader = Reader(self.data / "ledger.db")
-        try:
-            return question(reader)
-        finally:
-            reader.close()
+        return await asyncio.to_thread(question, self._reader)
 
     def _figures(self, live: Live, now: int) -> dict[str, Any]:
         rules = {
             one.id: QueueRules(one.service_level_s, one.short_abandon_s) for one in live.queues
         }
-        zone = self.site.office.zone
-        figures = self._read(lambda reader: today_figures(reader, rules, zone, now))
+        figures = today_figures(self._figures_reader, rules, self.site.office.zone, now)
         return {queue: asdict(one) for queue, one in figures.items()}
 
     def secrets(self) -> Secrets:
