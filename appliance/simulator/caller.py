@@ -27,7 +27,7 @@ from appliance.simulator.script import (
     WaitQuiet,
     WaitSound,
 )
-from appliance.simulator.sound import FRAME, FRAME_MS, RATE, SILENCE, Samples
+from appliance.simulator.sound import FRAME, FRAME_MS, SILENCE, Samples
 
 KEEP_FRAMES: Final = 15 * 60 * 1000 // FRAME_MS
 """Sound kept for comparison: fifteen minutes each way, 29 MB at most."""
@@ -105,6 +105,7 @@ class Caller:
         if self.state == "ringing":
             self.state = "talking"
             self.answered_at = now
+            self.ear.forget()
 
     @property
     def busy(self) -> bool:
@@ -225,7 +226,5 @@ def _pressed(step: Press) -> _Utterance:
         marks += [(at, key.upper()), (at + len(tone), None)]
         at += len(tone) + len(gap)
         parts += [tone, gap]
-    # A key still counts as down in the frame it ends in; a short gap must not swallow the release.
     samples = np.concatenate(parts) if parts else np.zeros(0, dtype=np.int16)
-    assert len(samples) <= RATE * 600
     return _Utterance(samples, marks)

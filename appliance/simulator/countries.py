@@ -30,6 +30,8 @@ class Country:
     busy: ProgressTone
     gci: str
     """ITU-T T.35 country code as a modem's +GCI shows it."""
+    caller_id_first: bool = False
+    """Caller ID is sent before the first ring (after a line reversal), not between rings."""
 
 
 def _european(ring: Cadence, ringback: Cadence, busy: Cadence, gci: str) -> Country:
@@ -56,6 +58,7 @@ COUNTRIES: Final[dict[str, Country]] = {
         ringback=ProgressTone((400, 450), (400, 200, 400, 2000)),
         busy=ProgressTone((400,), (375, 375)),
         gci="B4",
+        caller_id_first=True,
     ),
     "de": _european((1000, 4000), (1000, 4000), (480, 480), "42"),
     "fr": Country(

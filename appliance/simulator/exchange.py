@@ -178,13 +178,14 @@ class AnalogLine:
     def _ring_on(self, now: int) -> None:
         """The cadence; each repetition of it is one ring (a double ring is one)."""
         since = now - self._since
-        if since // sum(self._ring) >= self.rings:
-            self.rings += 1
-            self.modem.ring(now)
-        after_first = sum(self._ring[:-1]) + CALLER_ID_AFTER_MS
-        if self._caller_id is not None and since >= min(after_first, CALLER_ID_LATEST_MS):
+        lead = CALLER_ID_AFTER_MS if self.country.caller_id_first else 0
+        after_ring = min(sum(self._ring[:-1]) + CALLER_ID_AFTER_MS, CALLER_ID_LATEST_MS)
+        if self._caller_id is not None and since >= (lead or after_ring):
             self.modem.caller_id(self._caller_id, now)
             self._caller_id = None
+        if since >= lead and (since - lead) // sum(self._ring) >= self.rings:
+            self.rings += 1
+            self.modem.ring(now)
 
     def _show_key(self, now: int) -> None:
         key = self.party.key if self.party is not None and self.state == "talking" else None

@@ -109,6 +109,14 @@ class Ear:
         self._gap_ms = 0
         self.last_ringback: int | None = None
 
+    def forget(self) -> None:
+        """Somebody answered: what was heard before no longer tells anything."""
+        self._runs.clear()
+        self._run, self._run_ms = frozenset(), 0
+        self.progress = None
+        self.quiet_ms = self.sound_ms = self._gap_ms = 0
+        self.last_ringback = None
+
     @property
     def level(self) -> float:
         """dBm0 of the last 200 ms."""

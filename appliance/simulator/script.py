@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+
+Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=600_000)]
+Keys = Annotated[str, msgspec.Meta(max_length=64)]
+Text = Annotated[str, msgspec.Meta(max_length=500)]
 
 
 class Step(msgspec.Struct, frozen=True, tag=True):
@@ -12,38 +18,38 @@ class Step(msgspec.Struct, frozen=True, tag=True):
 class Wait(Step, frozen=True, tag=True):
     """Do nothing for `ms`."""
 
-    ms: int
+    ms: Milliseconds
 
 
 class WaitSound(Step, frozen=True, tag=True):
     """Until somebody or something has been sounding (no progress tone) for `min_ms`."""
 
-    min_ms: int = 300
-    timeout_ms: int = 20_000
+    min_ms: Milliseconds = 300
+    timeout_ms: Milliseconds = 20_000
 
 
 class WaitQuiet(Step, frozen=True, tag=True):
     """Until it has been quiet for `quiet_ms`."""
 
-    quiet_ms: int = 700
-    timeout_ms: int = 30_000
+    quiet_ms: Milliseconds = 700
+    timeout_ms: Milliseconds = 30_000
 
 
 class WaitAgent(Step, frozen=True, tag=True):
     """Until the music stops for `quiet_ms` and no ringback is heard: somebody picked up.
     After `patience_ms` the caller gives up and hangs up."""
 
-    patience_ms: int = 60_000
-    quiet_ms: int = 1_500
+    patience_ms: Milliseconds = 60_000
+    quiet_ms: Milliseconds = 1_500
 
 
 class Press(Step, frozen=True, tag=True):
     """Press keys (0-9 * # A-D): tones of `on_ms`, `gap_ms` apart. The row tone is at `dbm0`, the
     column tone `twist_db` above it."""
 
-    keys: str
-    on_ms: int = 100
-    gap_ms: int = 100
+    keys: Keys
+    on_ms: Milliseconds = 100
+    gap_ms: Milliseconds = 100
     dbm0: float = -10.0
     twist_db: float = 2.0
 
@@ -51,7 +57,7 @@ class Press(Step, frozen=True, tag=True):
 class Say(Step, frozen=True, tag=True):
     """Speak a text (espeak-ng's voice `voice`)."""
 
-    text: str
+    text: Text
     voice: str = "en"
 
 
@@ -64,7 +70,7 @@ class Play(Step, frozen=True, tag=True):
 class Babble(Step, frozen=True, tag=True):
     """Speech-like noise for `ms`; needs no synthesiser."""
 
-    ms: int
+    ms: Milliseconds
     seed: int = 0
 
 

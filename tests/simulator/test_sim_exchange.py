@@ -23,10 +23,12 @@ US = country("us")
 class Town:
     """One line, its modem, and a clock."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, place: str = "us", **options: Any) -> None:
         self.modem = Modem(VARIANTS["generic"], split=False)
         self.destination = Destination(None)
-        self.line = AnalogLine(1, self.modem, US, lambda digits: self.destination, **options)
+        self.line = AnalogLine(
+            1, self.modem, country(place), lambda digits: self.destination, **options
+        )
         self.exchange = Exchange([self.line])
         self.now = 0
         self.got = b""
@@ -71,6 +73,14 @@ def test_the_phone_rings_in_cadence_and_caller_id_follows_the_first_ring() -> No
     assert town.line.rings == 2
 
 
+def test_where_caller_id_is_sent_first_it_comes_before_the_ring() -> None:
+    town = Town("gb")
+    town.call()
+    got = town.run(1500)
+    assert got.index(b"NMBR = 5550123") < got.index(b"RING")
+    assert got.count(b"RING") == 1
+
+
 def test_a_caller_who_gives_up_just_stops_the_ringing() -> None:
     town = Town()
     caller = town.call(ring_patience_ms=7000)
@@ -100,6 +110,7 @@ def test_the_caller_hears_ringback_and_then_the_office() -> None:
     town.modem.receive(b"\xa0" * 800, town.now)
     town.run(200)
     assert np.count_nonzero(caller.heard()) == 800
+    assert caller.ear.progress is None
     assert len(caller.heard()) == len(caller.said())
 
 

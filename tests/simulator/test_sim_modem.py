@@ -353,6 +353,15 @@ def test_faults_mute_and_one_error() -> None:
     assert bench.ask("AT", 20) == b""
 
 
+def test_after_garbage_and_a_banner_the_unit_works_on() -> None:
+    bench = Bench(seed=5)
+    bench.modem.babble(40)
+    assert len(bench.frame()) == 40
+    bench.modem.power_on(banner=b"\r\nready\r\n")
+    assert bench.frame() == b"\r\nready\r\n"
+    assert b"OK" in bench.ask("AT")
+
+
 def test_a_host_that_does_not_read_loses_samples_and_is_told() -> None:
     bench = Bench()
     bench.voice()
