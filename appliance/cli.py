@@ -13,9 +13,12 @@ import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from appliance import __version__
+
+if TYPE_CHECKING:
+    from appliance.site.model import Site
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -80,8 +83,9 @@ def _check(options: argparse.Namespace) -> int:
     return code
 
 
-def _load(path: Path):  # type: ignore[no-untyped-def]
-    from appliance.site.load import SiteError, load
+def _load(path: Path) -> Site:
+    from appliance.site.load import load
+    from appliance.site.problems import SiteError
 
     try:
         return load(path)
@@ -187,6 +191,7 @@ def _password(options: argparse.Namespace) -> int:
     secrets = Secrets.load(options.data / "secrets.toml")
     try:
         secrets.set_password(options.person, text)
+        secrets.save()
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
@@ -198,7 +203,8 @@ def _secrets(options: argparse.Namespace) -> int:
 
     site = _load(options.site)
     secrets = Secrets.load(options.data / "secrets.toml")
-    secrets.ensure(site)
+    if secrets.ensure(site):
+        secrets.save()
     for extension, phone in site.phones.items():
         print(f"{extension}\t{secrets.phone(extension)}\t{phone.name}")
     return 0

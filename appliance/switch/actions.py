@@ -69,10 +69,10 @@ class SipHangUp:
 
 @dataclass(frozen=True, slots=True)
 class SipReanswer:
-    """Answer to the peer's re-INVITE or UPDATE."""
+    """Answer to the peer's re-INVITE or UPDATE; None refuses it and all stays as it was."""
 
     sip: str
-    sdp: str
+    sdp: str | None
 
 
 @dataclass(frozen=True, slots=True)

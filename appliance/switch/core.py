@@ -588,7 +588,7 @@ class Switch:
         if leg.port is not None:
             answered = sdp.answer(event.offer, leg.local_host, leg.port)
         if answered is None:
-            w.act(SipReject(leg.sip, 488))
+            w.act(SipReanswer(leg.sip, None))
             return
         text, session = answered
         w.act(SipReanswer(leg.sip, text))

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from appliance import __version__, ipc, live
+from appliance import ipc, live
 from appliance.clock import Clock
 from appliance.events import Fact
 from appliance.ledger.errors import LedgerFull
@@ -44,6 +44,7 @@ PUBLISH_S: Final = 0.05
 RETRY_FULL_S: Final = 1.0
 MAX_UNSAVED: Final = 100_000
 """Facts kept in memory while the disk takes none: hours of a busy office."""
+ALIVE_S: Final = 10.0
 PEER_TIMEOUT_S: Final = 8.0
 STOP_RECORDINGS_S: Final = 3.0
 
@@ -93,12 +94,15 @@ class Control:
         self.data.mkdir(parents=True, exist_ok=True)
         (self.data / "recordings").mkdir(exist_ok=True)
         secrets = Secrets.load(self.data / "secrets.toml")
-        secrets.ensure(self.site)
+        if secrets.ensure(self.site):
+            secrets.save()
         self._ledger = await Ledger.open(
-            self.data / "ledger.db", self.clock.now(), version=__version__, repair=self._repair
+            self.data / "ledger.db", self.clock.now(), repair=self._repair
         )
         self._facts = self._ledger.last_seq
-        self._endpoint = Endpoint(_sip_config(self.site, secrets), self._on_sip)
+        self._endpoint = Endpoint(
+            _sip_config(self.site, secrets), self._on_sip, clock=self.clock.now
+        )
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._sounds = Sounds(
@@ -106,6 +110,7 @@ class Control:
                 )
                 tasks.create_task(self._warm())
                 tasks.create_task(self._media_loop())
+                tasks.create_task(self._mark_alive())
                 await self._endpoint.start()
                 server = await ipc.serve(self._control_socket, live.Request, self._on_client)
                 pump = tasks.create_task(self._pump())
@@ -124,6 +129,13 @@ class Control:
         await self._sounds.warm(self.site)
         self._prompts_ready = True
         self._note_change()
+
+    async def _mark_alive(self) -> None:
+        """Tell the ledger now and then that we live: it bounds what a crash can distort."""
+        while True:
+            await asyncio.sleep(ALIVE_S)
+            with contextlib.suppress(LedgerFull):
+                await self._ledger.alive(self.clock.now())
 
     def _repair(self, path: str) -> int:
         """Duration in ms of a recording that a crash left open; 0 when there is no such file."""
@@ -459,7 +471,11 @@ def _sip_config(site: Site, secrets: Secrets) -> SipConfig:
         tcp=site.sip.tcp,
         realm=site.sip.realm,
         sha256=site.sip.sha256,
-        phones={extension: secrets.phone(extension) for extension in site.phones},
+        phones={
+            extension: secret
+            for extension in site.phones
+            if (secret := secrets.phone(extension)) is not None
+        },
         trunks={
             trunk_id: TrunkConfig(
                 host=trunk.host,

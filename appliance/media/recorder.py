@@ -1,0 +1,234 @@
+"""Recordings: stereo mu-law WAV, the caller left, the agent right, written behind the tick's back.
+
+The tick hands over two frames per recording; each 2 s the collected audio goes to one writer thread
+that appends it and rewrites the header. So the file is complete up to the last flush at any moment,
+whatever is killed when. Nothing that a disk does reaches the tick: a full or failing disk closes
+recordings with `disk_full`, and no new ones start until there is room again.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import queue
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import numpy as np
+
+from appliance.media import g711
+from appliance.media.wav import STEREO_HEADER_BYTES, repair, stereo_ulaw_header
+
+__all__ = ["Recorder", "repair"]
+
+log = logging.getLogger("centrala.media")
+
+FLUSH_FRAMES: Final = 100
+"""2 s of 20 ms frames, the most that a killed process takes with it."""
+SYNC_EVERY: Final = 5
+"""Flushes between two fdatasync: a power cut takes 10 s at most."""
+CHECK_S: Final = 1.0
+ROOM_AGAIN: Final = 1.25
+"""Recording is allowed again when this many times the reserve is free, so that it does not go on
+and off with every file that somebody deletes."""
+_FRAME: Final = 160
+_MAX_QUEUE: Final = 2000
+
+Reason = Literal["done", "disk_full"]
+OnClosed = Callable[[str, int, Reason], None]
+
+
+@dataclass(slots=True, eq=False)
+class _Tape:
+    """One running recording as the tick sees it."""
+
+    recording: str
+    path: Path
+    buffer: g711.Bytes
+    flush_at: int
+    """Frames in the buffer at which it goes to the writer; the first flush of each tape comes at
+    another time, so that the disk does not get all tapes at once."""
+    frames: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _File:
+    """The same as the writer sees it."""
+
+    descriptor: int = -1
+    size: int = 0
+    flushes: int = 0
+    failed: bool = False
+
+
+class Recorder:
+    """All recordings of one media process.
+
+    `on_closed(recording, duration_ms, reason)` is called on the writer's thread, once a recording.
+    """
+
+    def __init__(self, on_closed: OnClosed, reserve_bytes: int, folder: Path | None = None) -> None:
+        self._on_closed = on_closed
+        self.reserve_bytes = reserve_bytes
+        self._folder = folder
+        self._tapes: dict[str, _Tape] = {}
+        self._files: dict[str, _File] = {}
+        self._work: queue.Queue[tuple[str, Path, bytes | None, bool] | None] = queue.Queue(
+            _MAX_QUEUE
+        )
+        self.allowed = True
+        self.free_bytes = 0
+        self._started = 0
+        if folder is not None:
+            self._look(folder)
+        self._thread = threading.Thread(target=self._write_all, name="recorder", daemon=True)
+        self._thread.start()
+
+    # --- the tick's side --------------------------------------------------------------------
+
+    def __contains__(self, recording: str) -> bool:
+        return recording in self._tapes
+
+    def __len__(self) -> int:
+        return len(self._tapes)
+
+    def start(self, recording: str, path: Path) -> bool:
+        """Begin a file. False when the disk has no room: nothing is recorded then, and nothing
+        more is heard of it."""
+        if recording in self._tapes:
+            return True
+        if not self.allowed:
+            return False
+        self._folder = path.parent
+        self._started += 1
+        flush_at = FLUSH_FRAMES - 10 * (self._started % 10)
+        buffer = np.full((FLUSH_FRAMES, _FRAME, 2), g711.ULAW_SILENCE, np.uint8)
+        self._tapes[recording] = _Tape(recording, path, buffer, flush_at)
+        self._hand_over(recording, path, b"", False)
+        return True
+
+    def feed(self, recording: str, left: g711.Bytes | None, right: g711.Bytes | None) -> None:
+        """One 20 ms frame of each side, 160 mu-law bytes; None is silence."""
+        tape = self._tapes.get(recording)
+        if tape is None:
+            return
+        row = tape.buffer[tape.frames]
+        row[:, 0] = g711.ULAW_SILENCE if left is None else left
+        row[:, 1] = g711.ULAW_SILENCE if right is None else right
+        tape.frames += 1
+        if tape.frames >= tape.flush_at:
+            self._flush(tape, last=False)
+
+    def stop(self, recording: str) -> None:
+        """Complete the file; `on_closed` follows."""
+        tape = self._tapes.pop(recording, None)
+        if tape is not None:
+            self._flush(tape, last=True)
+
+    def stop_all(self) -> None:
+        for recording in list(self._tapes):
+            self.stop(recording)
+
+    def close(self, timeout: float = 3.0) -> None:
+        """Complete everything and end the writer."""
+        self.stop_all()
+        self._work.put(None)
+        self._thread.join(timeout)
+
+    def _flush(self, tape: _Tape, *, last: bool) -> None:
+        data = tape.buffer[: tape.frames].tobytes()
+        tape.frames = 0
+        tape.flush_at = FLUSH_FRAMES
+        self._hand_over(tape.recording, tape.path, data, last)
+
+    def _hand_over(self, recording: str, path: Path, data: bytes, last: bool) -> None:
+        try:
+            self._work.put_nowait((recording, path, data, last))
+        except queue.Full:
+            # The disk has not answered for minutes: better no recording than no calls.
+            self._tapes.pop(recording, None)
+            self.allowed = False
+            log.error("recording %s given up: the disk does not answer", recording)
+
+    # --- the writer's side ------------------------------------------------------------------
+
+    def _write_all(self) -> None:
+        while True:
+            try:
+                item = self._work.get(timeout=CHECK_S)
+            except queue.Empty:
+                self._look(self._folder)
+                continue
+            if item is None:
+                return
+            recording, path, data, last = item
+            self._write(recording, path, data or b"", last)
+            self._look(path.parent)
+
+    def _write(self, recording: str, path: Path, data: bytes, last: bool) -> None:
+        file = self._files.setdefault(recording, _File())
+        if not file.failed:
+            try:
+                self._append(file, path, data, last)
+            except OSError as error:
+                self._fail(recording, file, error)
+        if last:
+            self._files.pop(recording, None)
+            if not file.failed:
+                os.close(file.descriptor)
+                self._on_closed(recording, file.size // 16, "done")
+
+    def _append(self, file: _File, path: Path, data: bytes, last: bool) -> None:
+        if file.descriptor < 0:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file.descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o640)
+            known = os.fstat(file.descriptor).st_size
+            file.size = max(0, known - STEREO_HEADER_BYTES) & ~1
+            os.pwrite(file.descriptor, stereo_ulaw_header(file.size), 0)
+        if data:
+            _write_fully(file.descriptor, data, STEREO_HEADER_BYTES + file.size)
+            file.size += len(data)
+            os.pwrite(file.descriptor, stereo_ulaw_header(file.size), 0)
+        file.flushes += 1
+        if last or file.flushes % SYNC_EVERY == 0:
+            os.fdatasync(file.descriptor)
+
+    def _fail(self, recording: str, file: _File, error: OSError) -> None:
+        """Close what is there; the calls go on without recording."""
+        log.error("recording %s stopped: %s", recording, os.strerror(error.errno or errno.EIO))
+        file.failed = True
+        self._tapes.pop(recording, None)
+        if file.descriptor >= 0:
+            os.close(file.descriptor)
+        self.allowed = False
+        self._on_closed(recording, file.size // 16, "disk_full")
+
+    def _look(self, folder: Path | None) -> None:
+        """Measure the free space and decide whether recording is allowed."""
+        if folder is None:
+            return
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        try:
+            stat = os.statvfs(folder)
+        except OSError:
+            return
+        self.free_bytes = stat.f_bavail * stat.f_frsize
+        if self.free_bytes < self.reserve_bytes:
+            self.allowed = False
+            for recording, file in list(self._files.items()):
+                if not file.failed:
+                    self._fail(recording, file, OSError(errno.ENOSPC, "reserve"))
+        elif self.free_bytes >= self.reserve_bytes * ROOM_AGAIN:
+            self.allowed = True
+
+
+def _write_fully(descriptor: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(descriptor, view, offset)
+        view, offset = view[written:], offset + written

@@ -1,0 +1,98 @@
+"""Recordings are complete up to the last flush, whatever happens to the disk."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from appliance.media.recorder import FLUSH_FRAMES, Recorder, repair
+from appliance.media.wav import STEREO_HEADER_BYTES
+from tests.peers import program
+
+LEFT = np.full(160, 0x10, np.uint8)
+RIGHT = np.full(160, 0x90, np.uint8)
+
+
+class Closed:
+    """Collects what the recorder reports."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, int, str]] = []
+        self._event = threading.Event()
+
+    def __call__(self, recording: str, duration_ms: int, reason: str) -> None:
+        self.seen.append((recording, duration_ms, reason))
+        self._event.set()
+
+    def wait(self) -> tuple[str, int, str]:
+        assert self._event.wait(10)
+        return self.seen[-1]
+
+
+def frames(path: Path) -> np.ndarray:
+    return np.frombuffer(path.read_bytes()[STEREO_HEADER_BYTES:], np.uint8).reshape(-1, 2)
+
+
+def test_both_sides_are_in_their_channels(tmp_path: Path) -> None:
+    closed = Closed()
+    recorder = Recorder(closed, 0)
+    path = tmp_path / "day" / "a.wav"
+    assert recorder.start("a", path)
+    for _ in range(250):
+        recorder.feed("a", LEFT, RIGHT)
+    recorder.feed("a", None, RIGHT)
+    recorder.stop("a")
+    assert closed.wait() == ("a", 251 * 20, "done")
+    recorder.close()
+    audio = frames(path)
+    assert (audio[: 250 * 160, 0] == 0x10).all()
+    assert (audio[:, 1] == 0x90).all()
+    assert (audio[250 * 160 :, 0] == 0xFF).all()
+    info = subprocess.run([program("sox"), "--i", str(path)], capture_output=True, text=True)
+    assert "Channels       : 2" in info.stdout
+    assert "00:00:05.02" in info.stdout
+
+
+def test_a_file_whose_writer_died_is_playable_and_measured(tmp_path: Path) -> None:
+    recorder = Recorder(Closed(), 0)
+    path = tmp_path / "a.wav"
+    recorder.start("a", path)
+    for _ in range(3 * FLUSH_FRAMES):
+        recorder.feed("a", LEFT, RIGHT)
+    recorder._work.put(None)
+    recorder._thread.join(10)
+    with path.open("ab") as file:
+        file.write(b"\x10\x90" * 100 + b"\x10")
+    playable = subprocess.run([program("sox"), str(path), "-n", "stat"], capture_output=True)
+    assert playable.returncode == 0
+    duration = repair(path)
+    assert 4000 <= duration <= 6100
+    assert repair(path) == duration
+
+
+def test_without_room_nothing_starts_and_running_ones_are_closed(tmp_path: Path) -> None:
+    closed = Closed()
+    recorder = Recorder(closed, 0)
+    recorder.start("a", tmp_path / "a.wav")
+    recorder.reserve_bytes = 1 << 60
+    for _ in range(2 * FLUSH_FRAMES):
+        recorder.feed("a", LEFT, RIGHT)
+    recording, _, reason = closed.wait()
+    assert (recording, reason) == ("a", "disk_full")
+    assert not recorder.allowed
+    assert not recorder.start("b", tmp_path / "b.wav")
+    recorder.stop("a")
+    recorder.close()
+    assert len(closed.seen) == 1
+
+
+def test_a_path_that_cannot_be_written_only_ends_its_recording(tmp_path: Path) -> None:
+    closed = Closed()
+    recorder = Recorder(closed, 0)
+    (tmp_path / "file").write_bytes(b"")
+    recorder.start("a", tmp_path / "file" / "a.wav")
+    assert closed.wait()[2] == "disk_full"
+    recorder.close()
