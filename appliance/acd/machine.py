@@ -128,18 +128,19 @@ class Acd:
     def next_deadline(self) -> int | None:
         """When `tick` has something to do, UTC ms; None while nothing is pending."""
         due: list[int] = []
-        wanted: set[str] = set()
+        wanted_by: set[str] = set()
         for waiting in self._order:
             if waiting.link is not None:
                 due.append(waiting.link.until)
                 continue
             queue = self._queues[waiting.queue]
-            wanted.update(queue.agents)
+            wanted_by.add(waiting.queue)
             if queue.announce_position:
                 due.append(waiting.announce_at)
             if queue.max_wait_s:
                 due.append(waiting.since + queue.max_wait_s * 1000)
             due.extend(ringing.until for ringing in waiting.offers.values())
+        wanted = {name for queue_id in wanted_by for name in self._queues[queue_id].agents}
         for agent in self._agents.values():
             if agent.talk is not None:
                 if agent.talk.wrap_until is not None:
@@ -523,14 +524,16 @@ class Acd:
         free = {name: agent for name, agent in self._agents.items() if agent.free(self._now)}
         if not free:
             return
+        exhausted: set[str] = set()
         for waiting in self._order:
-            if waiting.link is not None:
+            if waiting.link is not None or waiting.queue in exhausted:
                 continue
             queue = self._queues[waiting.queue]
             if queue.strategy == "longest_idle" and waiting.offers:
                 continue
             able = [free[name] for name in dict.fromkeys(queue.agents) if name in free]
             if not able:
+                exhausted.add(waiting.queue)
                 continue
             if queue.strategy == "longest_idle":
                 refused = waiting.refused

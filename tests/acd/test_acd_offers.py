@@ -148,6 +148,16 @@ def test_three_missed_offers_in_a_row_pause_the_agent() -> None:
     assert office.rung() == {"a": "e1"}
 
 
+def test_refusing_by_hand_is_no_miss() -> None:
+    office = Office({"sales": queue("a")}, ("a",))
+    office.sign_in("a")
+    office.enter("e1")
+    for result in ("missed", "missed", "rejected", "rejected", "rejected", "missed", "missed"):
+        office.decline("a", result)
+        office.advance(REST_MS)
+    assert office.acd.agent("a").state == "ready"
+
+
 def test_an_answer_between_misses_starts_the_count_again() -> None:
     office = Office({"sales": queue("a", wrap_up_s=0)}, ("a",))
     office.sign_in("a")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from appliance.acd.actions import Announce, Leave
-from appliance.acd.events import Enter, Gone, Released, SetState
+from appliance.acd.events import Enter, Gone, LinkFailed, Released, SetState
 from appliance.events import OfferEnd, QEnter, QLeave
 from tests.acd.acd_office import Office, only, queue
 
@@ -137,8 +137,11 @@ def test_the_longest_wait_does_not_cut_off_a_caller_who_is_being_connected() -> 
     office.enter("e1")
     office.now += 9_999
     office.accept("a")
-    office.advance(500)
+    office.now += 500
+    office.tick()
     assert office.outcome("e1") is None
+    office.do(LinkFailed("e1", "a"))
+    assert office.outcome("e1") == "timeout"
 
 
 def test_a_full_queue_sends_the_caller_on_at_once() -> None:
