@@ -20,7 +20,7 @@ in this tick. Legs in which no window can be a key and which hold none stop ther
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -250,7 +250,7 @@ class DtmfDetector:
             low[rows].astype(np.float64),
         )
 
-    def _track_quiet(self, slots: _I64, energy: _F32, low: _F32) -> None:
+    def _track_quiet(self, slots: _I64, energy: npt.NDArray[Any], low: npt.NDArray[Any]) -> None:
         """Floor and dip of legs in which nothing looks like a key."""
         least = np.maximum(energy.min(axis=1), _LEAST)
         for state, rise, value in (
@@ -452,9 +452,7 @@ class DtmfDetector:
         )
         return result
 
-    def _judge(
-        self, slots: _I64, history: _C64, level: npt.NDArray[np.float64], at: int
-    ) -> None:
+    def _judge(self, slots: _I64, history: _C64, level: npt.NDArray[np.float64], at: int) -> None:
         """Is a run of good windows that ends at `at` a key? If so, how long is it already?"""
         key = self._run_key[slots]
         pair = np.stack((key // 4, 4 + key % 4), axis=1)

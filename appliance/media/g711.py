@@ -53,7 +53,8 @@ def _ulaw_encode_table() -> Bytes:
     magnitude = np.minimum((np.where(sample < 0, ~sample, sample) >> 2) + 33, 0x1FFF)
     segment = _exponent(magnitude) - 5
     code = (segment << 4) | ((magnitude >> (segment + 1)) & 0x0F)
-    return (~np.where(sample < 0, code | 0x80, code) & 0xFF).astype(np.uint8)
+    table: Bytes = (~np.where(sample < 0, code | 0x80, code) & 0xFF).astype(np.uint8)
+    return table
 
 
 def _alaw_encode_table() -> Bytes:
@@ -61,7 +62,8 @@ def _alaw_encode_table() -> Bytes:
     magnitude = np.where(sample < 0, ~sample, sample) >> 4
     segment = np.maximum(_exponent(magnitude) - 3, 0)
     code = (segment << 4) | ((magnitude >> np.maximum(segment - 1, 0)) & 0x0F)
-    return (np.where(sample < 0, code, code | 0x80) ^ 0x55).astype(np.uint8)
+    table: Bytes = (np.where(sample < 0, code, code | 0x80) ^ 0x55).astype(np.uint8)
+    return table
 
 
 ULAW_DECODE: Final[Samples] = _ulaw_decode_table()

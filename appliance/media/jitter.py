@@ -54,6 +54,10 @@ def _ramps() -> npt.NDArray[np.float32]:
     return np.stack([np.linspace(a, b, FRAME) for a, b in edges]).astype(np.float32)
 
 
+def _none() -> _Int:
+    return np.empty(0, np.int64)
+
+
 class Jitter:
     """State of `capacity` legs; a leg is a slot number. Times are ticks of 20 ms."""
 
@@ -62,34 +66,30 @@ class Jitter:
         self.data: g711.Bytes = np.empty((0, RING), np.uint8)
         self._fill: npt.NDArray[np.int32] = np.empty((0, FRAMES), np.int32)
         self._seen: _Int = np.empty((0, FRAMES), np.int64)
-        names = ("_read", "_newest", "_sequence", "_timestamp", "_margin", "_spare", "_worst")
-        names += ("_conceal", "_next_ssrc", "_late_tick", "_transit", "_first_sequence")
-        for name in (*names, "ssrc", "heard", "received", "concealed"):
-            setattr(self, name, np.empty(0, np.int64))
-        self._read: _Int
-        self._newest: _Int
+        self._read: _Int = _none()
+        self._newest: _Int = _none()
         """Position of the first sample of the newest packet."""
-        self._sequence: _Int
+        self._sequence: _Int = _none()
         """Its sequence number, extended beyond 16 bits."""
-        self._timestamp: _Int
-        self._margin: _Int
+        self._timestamp: _Int = _none()
+        self._margin: _Int = _none()
         """Smallest margin in this window, samples."""
-        self._spare: _Int
+        self._spare: _Int = _none()
         """Windows in a row whose smallest margin had frames to spare."""
-        self._worst: _Int
+        self._worst: _Int = _none()
         """Smallest margin over those windows."""
-        self._conceal: _Int
+        self._conceal: _Int = _none()
         """Frames in a row that were not there."""
-        self._next_ssrc: _Int
-        self._late_tick: _Int
-        self._transit: _Int
-        self._first_sequence: _Int
-        self.ssrc: _Int
+        self._next_ssrc: _Int = _none()
+        self._late_tick: _Int = _none()
+        self._transit: _Int = _none()
+        self._first_sequence: _Int = _none()
+        self.ssrc: _Int = _none()
         """Of the stream that is played, -1 before the first packet."""
-        self.heard: _Int
+        self.heard: _Int = _none()
         """Tick of the last audio packet, -1 before the first."""
-        self.received: _Int
-        self.concealed: _Int
+        self.received: _Int = _none()
+        self.concealed: _Int = _none()
         """Frames that had to be made up while the stream was on."""
         self.jitter: npt.NDArray[np.float64] = np.empty(0, np.float64)
         """Interarrival jitter of RFC 3550 section 6.4.1 in samples, as coarse as the tick."""
@@ -165,7 +165,7 @@ class Jitter:
         position = self._newest[slots] + FRAME
         read = self._read[slots]
         margin = position - read
-        fits = (
+        fits: npt.NDArray[np.bool_] = (
             (sizes == rtp.HEADER_BYTES + FRAME)
             & (head[:, 0] == 0x80)
             & ((head[:, 1] & 0x7F) == payload_types)

@@ -27,7 +27,8 @@ VOICES: Final = {"en": "en", "ro": "ro", "bg": "bg", "fa": "fa", "ru": "ru", "zh
 VERSION: Final = "1"
 """Part of the hash: raised when the making of prompts changes."""
 _CHILD_TIMEOUT: Final = 120.0
-_BATCH: Final = 40
+_BATCH: Final = 8
+"""Sentences made in one child: a caller who needs another one waits for so many at most."""
 
 
 class PromptStore:

@@ -16,6 +16,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
@@ -142,16 +143,19 @@ def carry_out(job: dict[str, Any]) -> None:
     part.rename(out)
 
 
+def _outcome(job: dict[str, Any]) -> str | None:
+    try:
+        carry_out(job)
+    except (ValueError, OSError) as error:
+        return str(error)
+    return None
+
+
 def main() -> int:
     with contextlib.suppress(OSError):
         os.nice(10)
-    results: list[str | None] = []
-    for job in json.load(sys.stdin):
-        try:
-            carry_out(job)
-            results.append(None)
-        except (ValueError, OSError) as error:
-            results.append(str(error))
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        results = list(pool.map(_outcome, json.load(sys.stdin)))
     json.dump(results, sys.stdout)
     return 0
 

@@ -105,7 +105,9 @@ def slips(audio: Audio, random: np.random.Generator) -> Audio:
     for start in range(0, len(audio), 1600):
         piece = audio[start : start + 1600]
         cut = int(random.integers(1, 5))
-        pieces.append(piece[cut:] if random.random() < 0.5 else np.concatenate((piece[:cut], piece)))
+        pieces.append(
+            piece[cut:] if random.random() < 0.5 else np.concatenate((piece[:cut], piece))
+        )
     return np.concatenate(pieces)
 
 
@@ -130,25 +132,50 @@ def _rows() -> list[Row]:
         rows.append(Row(f"freq reject low {off}%", kind, low=off))
         rows.append(Row(f"freq reject high {off}%", kind, high=off))
         rows.append(Row(f"freq reject both {off}%", kind, low=-off, high=off))
-    for twist, must in ((-8, True), (-6, True), (4, True), (6, False), (8, False), (-10, False),
-                        (-12, False)):
+    for twist, must in (
+        (-8, True),
+        (-6, True),
+        (4, True),
+        (6, False),
+        (8, False),
+        (-10, False),
+        (-12, False),
+    ):
         rows.append(Row(f"twist {twist:+} dB 50/50", "must" if must else "info", twist=twist))
     for level in (0, -3, -25, -27, -29, -33, -36, -40, -50):
         kinds = "must" if level in (-3, -25, -27) else "info"
         rows.append(Row(f"level {level} dBm0/tone 50/50", kinds, level=level))
     rows.append(Row("level -55 dBm0/tone 50/50", "mustnot", level=-55))
-    rows += [Row(f"short {on} ms", "mustnot" if on < 24 else "info", on, 60)
-             for on in (20, 23, 25, 30, 35, 38)]
-    rows += [Row(f"interrupted {hole} ms in 100", "must" if hole <= 10 else "info", 100, 100,
-                 hole=hole) for hole in (5, 10, 15, 20)]
-    rows += [Row(f"awgn snr {snr} dB 50/50", "must" if snr >= 12 else "info", after=(noise(snr),))
-             for snr in (24, 18, 15, 12, 10, 8, 6, 4)]
+    rows += [
+        Row(f"short {on} ms", "mustnot" if on < 24 else "info", on, 60)
+        for on in (20, 23, 25, 30, 35, 38)
+    ]
+    rows += [
+        Row(f"interrupted {hole} ms in 100", "must" if hole <= 10 else "info", 100, 100, hole=hole)
+        for hole in (5, 10, 15, 20)
+    ]
+    rows += [
+        Row(f"awgn snr {snr} dB 50/50", "must" if snr >= 12 else "info", after=(noise(snr),))
+        for snr in (24, 18, 15, 12, 10, 8, 6, 4)
+    ]
     for snr in (15, 10):
         for twist in (-8, 4):
-            rows.append(Row(f"awgn snr {snr} dB 40/40 1.5% twist{twist:+}", "info", 40, 40,
-                            low=1.5, high=-1.5, twist=twist, after=(noise(snr),)))
-    rows += [Row(f"impulses 4/s {level} dBm0", "info", after=(impulses(4, level),))
-             for level in (-15, -5, 0)]
+            rows.append(
+                Row(
+                    f"awgn snr {snr} dB 40/40 1.5% twist{twist:+}",
+                    "info",
+                    40,
+                    40,
+                    low=1.5,
+                    high=-1.5,
+                    twist=twist,
+                    after=(noise(snr),),
+                )
+            )
+    rows += [
+        Row(f"impulses 4/s {level} dBm0", "info", after=(impulses(4, level),))
+        for level in (-15, -5, 0)
+    ]
     for name, tones, key_level in (
         ("dialtone 350+440 at -25", ((350, -25), (440, -25)), -15),
         ("dialtone 350+440 at -15", ((350, -15), (440, -15)), -15),
@@ -159,11 +186,15 @@ def _rows() -> list[Row]:
         ("dialtone 440+480 at -15", ((440, -15), (480, -15)), -15),
         ("hum 50+150 Hz at -15", ((50, -15), (150, -15)), -20),
     ):
-        rows.append(Row(f"{name} dBm0, dtmf {key_level}", "info", level=key_level,
-                        after=(under(*tones),)))
+        rows.append(
+            Row(f"{name} dBm0, dtmf {key_level}", "info", level=key_level, after=(under(*tones),))
+        )
     rows += [Row(f"echo {ms} ms -10 dB 50/50", "must", after=(echo(ms, 10),)) for ms in (5, 10, 20)]
-    rows += [Row(f"loss {percent}% {how} 100/80", "info", 100, 80, after=(loss(percent, how),))
-             for percent in (1, 3, 5) for how in ("zero", "repeat", "fade")]
+    rows += [
+        Row(f"loss {percent}% {how} 100/80", "info", 100, 80, after=(loss(percent, how),))
+        for percent in (1, 3, 5)
+        for how in ("zero", "repeat", "fade")
+    ]
     rows.append(Row("sample slip +-1..4 every 200 ms", "info", after=(slips,)))
     return rows
 
