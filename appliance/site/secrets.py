@@ -2,7 +2,7 @@
 and trunks. One TOML file of the data directory, readable by its owner alone.
 
 People's passwords are Argon2id hashes (RFC 9106; 19 MiB, two passes, one lane: the least that
-OWASP's password storage guide asks for, about 30 ms on a small box). SIP needs the secret itself to
+OWASP's password storage guide asks for, tens of milliseconds of a core). SIP needs the secret itself to
 answer digests, so phones get long random ones that nobody has to remember.
 """
 
@@ -165,7 +165,7 @@ class Secrets:
         return person in self._people
 
     def set_password(self, person: str, text: str) -> None:
-        """Takes about 30 ms of a core. Raises ValueError with a sentence."""
+        """Takes tens of milliseconds of a core. Raises ValueError with a sentence."""
         if len(text) < MIN_PASSWORD:
             raise ValueError(f"a password has at least {MIN_PASSWORD} characters")
         if len(text) > MAX_PASSWORD:
@@ -178,7 +178,7 @@ class Secrets:
 
     def verify(self, person: str, text: str) -> bool:
         """Whether this is the person's password. The same work whether or not the person exists or
-        has a password; about 30 ms of a core, so call it off the event loop."""
+        has a password; tens of milliseconds of a core, so call it off the event loop."""
         known = self._people.get(person)
         if len(text) > MAX_PASSWORD:
             return False
