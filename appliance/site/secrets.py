@@ -2,8 +2,8 @@
 and trunks. One TOML file of the data directory, readable by its owner alone.
 
 People's passwords are Argon2id hashes (RFC 9106; 19 MiB, two passes, one lane: the least that
-OWASP's password storage guide asks for, tens of milliseconds of a core). SIP needs the secret itself to
-answer digests, so phones get long random ones that nobody has to remember.
+OWASP's password storage guide asks for, tens of milliseconds of a core). SIP needs the secret
+itself to answer digests, so phones get long random ones that nobody has to remember.
 """
 
 from __future__ import annotations
