@@ -26,6 +26,9 @@ from appliance.ledger.projection import (
     recording_row,
 )
 
+MAX_SEARCH: Final = 100
+"""Characters of a search that are looked at."""
+
 MAX_ROWS: Final = 10_000
 """Most rows of one answer, whatever was asked for."""
 
@@ -99,8 +102,9 @@ class Reader:
         `search` finds parts of numbers and names (letter case does not matter, nor do spaces and
         hyphens in a number) and the exact id of a queue, or of an agent who spoke.
         """
+        search = _text(search or "")[:MAX_SEARCH]
         values: dict[str, Any] = {
-            "before": before if before is not None else 2**62,
+            "before": 2**62 if before is None else min(before, 2**62),
             "limit": max(0, min(limit, MAX_ROWS)),
         }
         if search:
@@ -195,7 +199,7 @@ class Reader:
                 db,
                 "SELECT call FROM facts INDEXED BY recordings_started"
                 " WHERE kind = 'recording_started' AND body ->> '$.recording' = ? LIMIT 1",
-                (recording,),
+                (_text(recording),),
             )
             facts = [fact for (call,) in rows for _, fact in _call_facts(db, call)]
         start: RecordingStarted | None = None
@@ -256,12 +260,17 @@ def _last_seq(db: sqlite3.Connection | None) -> int:
 
 def _call_facts(db: sqlite3.Connection | None, call: str) -> list[Stored]:
     return _stored(
-        _rows(db, "SELECT seq, kind, body FROM facts WHERE call = ? ORDER BY seq", (call,))
+        _rows(db, "SELECT seq, kind, body FROM facts WHERE call = ? ORDER BY seq", (_text(call),))
     )
 
 
 def _stored(rows: Iterable[Any]) -> list[Stored]:
     return [Stored(seq, decode(kind, body)) for seq, kind, body in rows]
+
+
+def _text(text: str) -> str:
+    """Text that SQLite takes: nothing ends at a NUL, nothing is half a character."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _escaped(text: str) -> str:

@@ -53,18 +53,20 @@ class Today:
             self._projection = Projection()
             self._seq, facts = reader.entry_facts(*self._day)
             self._take(facts)
+            self._group()
         while self._seq < last:
             facts = reader.facts(self._seq, _CHUNK)
             if not facts:
                 break
             self._take(facts)
             self._seq = facts[-1].seq
+            self._group()
 
     def _take(self, facts: list[Stored]) -> None:
-        if not facts:
-            return
         for stored in facts:
             self._projection.apply(stored)
+
+    def _group(self) -> None:
         self._known.clear()
         self._by_queue.clear()
         since, until = self._day
