@@ -126,9 +126,10 @@ class Control:
             await self._ledger.close()
 
     async def _warm(self) -> None:
-        await self._sounds.warm(self.site)
+        await self._sounds.first(self.site)
         self._prompts_ready = True
         self._note_change()
+        await self._sounds.rest(self.site)
 
     async def _mark_alive(self) -> None:
         """Tell the ledger now and then that we live: it bounds what a crash can distort."""

@@ -44,15 +44,27 @@ class Sounds:
         """Leg -> token of the prompt that is being prepared for it."""
         self._music = ""
 
-    async def warm(self, site: Site) -> None:
-        """Prepare everything that this site is known to say."""
-        language = site.office.language
+    async def first(self, site: Site) -> None:
+        """Prepare what the first caller may hear: menus, welcomes, the recording notice, music."""
         prompts = [prompt for menu in site.menus.values() for prompt in _of_menu(menu)]
         prompts += [q.welcome for q in site.queues.values() if q.welcome is not None]
-        prompts += [phrases.phrase(name, language) for name in phrases.PHRASES]
-        prompts += [phrases.position(n, language) for n in range(1, POSITIONS + 1)]
+        prompts.append(phrases.phrase("busy", site.office.language))
         if site.recording.announce is not None:
             prompts.append(site.recording.announce)
+        self._music = str(await self._store.music())
+        await self._prepare_all(prompts, site.office.language)
+        for queue in site.queues.values():
+            if queue.music is not None:
+                await self._upload(queue.music)
+
+    async def rest(self, site: Site) -> None:
+        """Prepare what is heard later: the other sentences and the places in the queue."""
+        language = site.office.language
+        prompts = [phrases.phrase(name, language) for name in phrases.PHRASES]
+        prompts += [phrases.position(n, language) for n in range(1, POSITIONS + 1)]
+        await self._prepare_all(prompts, language)
+
+    async def _prepare_all(self, prompts: list[Prompt], language: Language) -> None:
         texts = [
             (prompt.text, prompt.language or language)
             for prompt in prompts
@@ -61,10 +73,6 @@ class Sounds:
         await self._store.warm(texts)
         for prompt in prompts:
             await self._file(prompt, language)
-        self._music = str(await self._store.music())
-        for queue in site.queues.values():
-            if queue.music is not None:
-                await self._upload(queue.music)
 
     def speak(self, action: Speak) -> None:
         """Play now if everything is at hand, else as soon as it is."""
