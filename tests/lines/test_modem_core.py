@@ -128,17 +128,33 @@ def test_a_dead_modem_is_reopened_before_a_person_is_bothered() -> None:
     assert rig.take_events() == [Up("V90")]
 
 
-def test_a_late_answer_does_not_pass_for_the_next_one() -> None:
+def test_a_second_answer_to_a_repeated_command_is_let_pass() -> None:
     rig = CoreRig(answers={"ATI0": ""})
     rig.core.opened(rig.now)
     rig.advance(3000)
     assert rig.commands()[-1] == "ATI0"
     rig.answers["ATI0"] = "\r\n56000\r\n\r\nOK\r\n"
-    rig.advance(1500)
-    rig.feed("\r\n56000\r\n\r\nOK\r\n")
+    while "ATI0" not in rig.commands():
+        rig.advance(10)
+    rig.advance(100)
+    assert rig.sent == b""
+    rig.feed(rig.answers["ATI0"])
     rig.advance(3000)
     assert rig.core.state == "idle"
     assert rig.core.profile.name == "conexant-cx930xx"
+
+
+def test_after_a_time_out_the_next_command_waits_for_what_comes_late(rig: CoreRig) -> None:
+    rig.answers["AT+FCLASS=0"] = ""
+    while "AT+FCLASS=0" not in rig.commands():
+        rig.advance(10)
+    rig.advance(3200)
+    assert rig.sent == b""
+    rig.feed("\r\nERROR\r\n")
+    rig.answers["AT+FCLASS=0"] = "\r\nOK\r\n"
+    rig.advance(1000)
+    assert rig.commands()[0] == "AT+FCLASS=0"
+    assert rig.core.state == "idle"
 
 
 @pytest.mark.parametrize(
@@ -365,6 +381,7 @@ def test_audio_after_hanging_up_is_nobodys(talking: CoreRig) -> None:
 def test_a_modem_that_ends_the_data_itself_ends_the_call(talking: CoreRig) -> None:
     talking.feed(b"\x80\x10\x03")
     talking.advance(100)
+    assert talking.sent == b""
     talking.feed(b"\r\nNO CARRIER\r\n\r\nOK\r\n")
     talking.advance(2000)
     assert talking.take_events() == [HungUp("device")]

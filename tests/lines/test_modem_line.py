@@ -152,6 +152,11 @@ class Bench:
         self.device.symlink_to(pty.path)
         return pty
 
+    def unplug(self, pty: PtyModem) -> None:
+        # The link first, as udev does: the kernel gives the number of a closed terminal to others.
+        self.device.unlink()
+        pty.unplug()
+
     def start(self) -> None:
         line: Line = self.line
         self.task = asyncio.create_task(line.run(self.sink))
@@ -216,7 +221,7 @@ async def test_a_sink_may_answer_while_it_is_being_told_of_the_ring(bench: Bench
 
 async def test_unplugged_in_a_call_it_comes_back_under_another_name(bench: Bench) -> None:
     pty = await bench.call()
-    pty.unplug()
+    bench.unplug(pty)
     assert await bench.sink.event(HungUp) == HungUp("device")
     down = await bench.sink.event(Down)
     assert isinstance(down, Down)
@@ -235,7 +240,7 @@ async def test_unplugged_while_ringing_the_call_is_over(bench: Bench) -> None:
     await bench.sink.event(Up)
     pty.say(b"\r\nRING\r\n")
     await bench.sink.event(Ringing)
-    pty.unplug()
+    bench.unplug(pty)
     await bench.sink.event(RingEnded)
     await bench.sink.event(Down)
 
