@@ -68,17 +68,21 @@ def main(argv: list[str] | None = None) -> int:
         stream=sys.stderr,
     )
     handler = globals()[f"_{options.command}"]
+    from appliance.ledger.errors import LedgerError
+    from appliance.site.secrets import SecretsError
+
     try:
         return int(handler(options) or 0)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, LedgerError, SecretsError) as error:
         print(f"centrala: {error}", file=sys.stderr)
         return 1
 
 
 def _check(options: argparse.Namespace) -> int:
+    from appliance.ivr.linter import lint
     from appliance.site.check import check
 
-    code, lines = check(options.file)
+    code, lines = check(options.file, lint)
     print("\n".join(lines))
     return code
 
