@@ -196,6 +196,8 @@ class Ledger:
 
     async def _write(self, execute: Callable[..., Any], sql: str, values: Iterable[Any]) -> Any:
         """Run one writing statement; a full disk costs the ballast first, then `LedgerFull`."""
+        if self._lock < 0:
+            raise LedgerError(f"{self.path} is closed")
         try:
             return await execute(sql, values)
         except sqlite3.Error as error:

@@ -73,6 +73,13 @@ async def test_a_value_that_is_no_known_fact_is_refused_with_its_group(tmp_path:
     await ledger.close()
 
 
+async def test_a_closed_ledger_says_that_it_is_closed(tmp_path: Path) -> None:
+    ledger = await Ledger.open(tmp_path / "ledger.db", 1)
+    await ledger.close()
+    with pytest.raises(LedgerError, match="is closed"):
+        await ledger.append(office_day(1, 1))
+
+
 @pytest.mark.parametrize(
     "statement",
     [
