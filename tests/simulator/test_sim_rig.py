@@ -36,6 +36,8 @@ class Host:
     def _read(self) -> None:
         try:
             data = os.read(self.fd, 4096)
+        except BlockingIOError:
+            return  # Ready for something that a flush has thrown away since.
         except OSError:
             data = b""
         if not data:
