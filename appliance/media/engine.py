@@ -1,0 +1,474 @@
+"""The engine: one tick of 20 ms over all legs, in arrays.
+
+A leg is a row (slot) of the arrays of `Jitter`, `DtmfDetector` and `ToneDetector`; slots are used
+again, the lowest first, so that a tick works on one contiguous block. The tick reads what each leg
+said, listens, and makes what each leg hears: its peer's bytes untouched where nothing is added,
+else a sum. Only legs that play, beep or press keys cost a line of Python each.
+
+The engine knows no sockets, devices, files or clocks. What arrives is put into `ring`; `tick`
+leaves what is to be sent in `out`; events gather in `take_events`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.media import dtmf, g711, protocol
+from appliance.media.jitter import FRAME, Jitter
+from appliance.media.tones import ToneDetector, TonePlan, make_tone
+
+TICK_MS: Final = 20
+QUIET_MS: Final = 5000
+"""Silence of a leg that should send is reported after this, and again each time it has passed."""
+_QUIET_CHECK_TICKS: Final = 10
+_SAME_KEY_TICKS: Final = 25
+"""A telephone-event this soon after the same key in the audio is that key: 500 ms."""
+_MAX_SKIP: Final = 3000
+"""Silence that a recording gets for a clock that jumped: a minute; more is no call any more."""
+_FIRST_CAPACITY: Final = 64
+
+Door = Literal["rtp", "line", "peer"]
+_I64 = npt.NDArray[np.int64]
+
+
+class Tape(Protocol):
+    """Where recordings go, see `appliance.media.recorder.Recorder`."""
+
+    def feed(self, recording: str, left: g711.Bytes | None, right: g711.Bytes | None) -> None: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Source:
+    """Audio on its way to a leg; None until it is loaded."""
+
+    audio: g711.Bytes | None
+    loop: bool
+    token: int = 0
+    at: int = 0
+
+    def frame(self, into: g711.Bytes) -> bool:
+        """The next 160 mu-law samples; False when there was nothing left to give."""
+        audio = self.audio
+        if audio is None:
+            into[:] = g711.ULAW_SILENCE
+            return True
+        if self.at >= len(audio) and not (self.loop and len(audio)):
+            return False
+        filled = 0
+        while filled < FRAME:
+            if self.at >= len(audio):
+                if not self.loop:
+                    break
+                self.at = 0
+            count = min(FRAME - filled, len(audio) - self.at)
+            into[filled : filled + count] = audio[self.at : self.at + count]
+            filled += count
+            self.at += count
+        into[filled:] = g711.ULAW_SILENCE
+        return True
+
+
+@dataclass(slots=True, eq=False)
+class Leg:
+    """One leg. `send_keys` is the door's own way to press keys, False when it has none now;
+    `far_end_gone` is called when call progress tones say so."""
+
+    number: int
+    slot: int
+    door: Door
+    name: str = ""
+    send_keys: Callable[[str], bool] | None = None
+    far_end_gone: Callable[[], None] | None = None
+    play: _Source | None = None
+    music: _Source | None = None
+    music_wanted: str | None = None
+    """File of the music that is on or being loaded."""
+    tone: _Source | None = None
+    keys: _Source | None = None
+    listen_keys: bool = False
+    listen_tones: bool = False
+    device_keys: bool = False
+    watch_line: bool = False
+    """The far end's hang-up is to be heard in the audio, whether or not anybody listens."""
+    has_events: bool = False
+    """Keys come as telephone-events: what the audio repeats of them is not heard again."""
+    last_inband: tuple[str, int] = ("", -1)
+    bridge: _Bridge | None = None
+    peer: Leg | None = None
+
+    @property
+    def sounds(self) -> bool:
+        return not (self.play is self.music is self.tone is self.keys is None)
+
+
+@dataclass(slots=True, eq=False)
+class _Bridge:
+    number: int
+    a: Leg
+    b: Leg
+    made: int
+    live: bool = False
+
+
+@dataclass(slots=True)
+class _Routes:
+    """What the tick needs to know of legs and bridges, made anew when they change."""
+
+    to: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
+    of: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
+    """Slot `to[i]` hears slot `of[i]`."""
+    sounding: list[Leg] = field(default_factory=list)
+    keys: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
+    tones: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
+
+
+class Engine:
+    """All legs of one media process. Commands that name an unknown leg do nothing."""
+
+    def __init__(self, plan: TonePlan, tape: Tape) -> None:
+        self._tape = tape
+        self.legs: dict[int, Leg] = {}
+        self.recordings: dict[str, tuple[int | None, int | None]] = {}
+        self.ring = Jitter(_FIRST_CAPACITY)
+        self.high = 0
+        """Slots below this may be in use."""
+        self.now = 0
+        """Number of the current tick."""
+        self._free: list[int] = []
+        self._by_slot: dict[int, Leg] = {}
+        self._bridges: dict[int, _Bridge] = {}
+        self._waiting: list[_Bridge] = []
+        self._events: list[protocol.Event] = []
+        self._routes = _Routes()
+        self._stale = False
+        self._expects = np.zeros(_FIRST_CAPACITY, np.bool_)
+        self._since = np.zeros(_FIRST_CAPACITY, np.int64)
+        self._quiet_next = np.zeros(_FIRST_CAPACITY, np.int64)
+        self._out = np.full((_FIRST_CAPACITY, FRAME), g711.ULAW_SILENCE, np.uint8)
+        self._frame = np.empty(FRAME, np.uint8)
+        self._dtmf = dtmf.DtmfDetector(_FIRST_CAPACITY)
+        self.plan = plan
+        self._tones = ToneDetector(plan, _FIRST_CAPACITY)
+
+    def use_plan(self, plan: TonePlan) -> None:
+        """Another country's tones; only while there are no legs."""
+        self.plan = plan
+        self._tones = ToneDetector(plan, self.ring.capacity)
+
+    def take_events(self) -> list[protocol.Event]:
+        events, self._events = self._events, []
+        return events
+
+    # --- legs -------------------------------------------------------------------------------
+
+    def open(self, number: int, door: Door, name: str = "") -> Leg:
+        """A new leg; one that had the number is closed."""
+        self.close(number)
+        if self._free:
+            self._free.sort(reverse=True)
+            slot = self._free.pop()
+        else:
+            slot = len(self._by_slot)
+        self._reserve(slot + 1)
+        self.high = max(self.high, slot + 1)
+        self.ring.reset(slot)
+        self._expects[slot] = False
+        leg = Leg(number, slot, door, name)
+        self.legs[number] = leg
+        self._by_slot[slot] = leg
+        self._stale = True
+        return leg
+
+    def close(self, number: int) -> None:
+        leg = self.legs.get(number)
+        if leg is None:
+            return
+        self.stop_play(number)
+        del self.legs[number]
+        if leg.bridge is not None:
+            self.unbridge(leg.bridge.number)
+        for recording, (left, right) in self.recordings.items():
+            self.recordings[recording] = (
+                None if left == number else left,
+                None if right == number else right,
+            )
+        self._by_slot.pop(leg.slot)
+        self._free.append(leg.slot)
+        self._expects[leg.slot] = False
+        if not self._by_slot:
+            self._free.clear()
+            self.high = 0
+        self._stale = True
+
+    def _reserve(self, count: int) -> None:
+        if count <= self.ring.capacity:
+            return
+        self.ring.reserve(count)
+        capacity = self.ring.capacity
+        self._dtmf.reserve(capacity)
+        self._tones.reserve(capacity)
+        for name in ("_expects", "_since", "_quiet_next"):
+            old = getattr(self, name)
+            new = np.zeros(capacity, old.dtype)
+            new[: len(old)] = old
+            setattr(self, name, new)
+        self._out = np.full((capacity, FRAME), g711.ULAW_SILENCE, np.uint8)
+
+    def expect_audio(self, number: int, expected: bool) -> None:
+        """Whether this leg should be sending now: silence of one that should is reported."""
+        leg = self.legs.get(number)
+        if leg is not None and bool(self._expects[leg.slot]) != expected:
+            self._expects[leg.slot] = expected
+            self._since[leg.slot] = self.now
+            self._quiet_next[leg.slot] = QUIET_MS
+
+    def watch_line(self, number: int, on: bool) -> None:
+        """Listen for the far end's hang-up on a line that is off-hook."""
+        leg = self.legs.get(number)
+        if leg is not None and leg.watch_line != on:
+            leg.watch_line = on
+            self._tones.reset(leg.slot)
+            self._stale = True
+
+    # --- what a leg hears --------------------------------------------------------------------
+
+    def play(self, number: int, token: int, loop: bool) -> bool:
+        """A prompt is coming (`play_loaded` brings it); what was playing stops. False: no leg."""
+        leg = self.legs.get(number)
+        if leg is None:
+            return False
+        self.stop_play(number)
+        leg.play = _Source(None, loop, token)
+        self._stale = True
+        return True
+
+    def play_loaded(self, number: int, token: int, audio: g711.Bytes | None) -> None:
+        """The audio of a prompt that was announced; None when it cannot be played."""
+        leg = self.legs.get(number)
+        if leg is None or leg.play is None or leg.play.token != token:
+            return
+        if audio is None:
+            self._end_play(leg, "failed")
+        else:
+            leg.play.audio = audio
+
+    def stop_play(self, number: int) -> None:
+        leg = self.legs.get(number)
+        if leg is not None and leg.play is not None:
+            self._end_play(leg, "stopped")
+
+    def _end_play(self, leg: Leg, result: Literal["done", "stopped", "failed"]) -> None:
+        assert leg.play is not None
+        token = leg.play.token
+        leg.play = None
+        self._stale = True
+        self._events.append(protocol.PlayEnded(leg.number, token, result))
+
+    def music(self, number: int, audio: g711.Bytes | None) -> None:
+        """Loop this; it waits while a prompt or a bridge is on."""
+        leg = self.legs.get(number)
+        if leg is not None:
+            leg.music = None if audio is None or not len(audio) else _Source(audio, True)
+            self._stale = True
+
+    def tone(self, number: int, tone: protocol.Tone | None) -> None:
+        leg = self.legs.get(number)
+        if leg is not None:
+            leg.tone = None if tone is None else _Source(make_tone(self.plan, tone), True)
+            self._stale = True
+
+    def send_keys(self, number: int, digits: str) -> None:
+        """Press keys towards the leg: by its door's own way, else as tones in the audio."""
+        leg = self.legs.get(number)
+        if leg is None or (leg.send_keys is not None and leg.send_keys(digits)):
+            return
+        audio = dtmf.key_sequence(digits)
+        if not len(audio):
+            return
+        if leg.keys is not None and leg.keys.audio is not None:
+            audio = np.concatenate((leg.keys.audio[leg.keys.at :], audio))
+        leg.keys = _Source(audio, False)
+        self._stale = True
+
+    # --- listening ---------------------------------------------------------------------------
+
+    def listen(self, number: int, keys: bool, tones: bool) -> None:
+        leg = self.legs.get(number)
+        if leg is None:
+            return
+        if keys and not leg.listen_keys:
+            self._dtmf.reset(leg.slot)
+        if tones and not leg.listen_tones and not leg.watch_line:
+            self._tones.reset(leg.slot)
+        leg.listen_keys, leg.listen_tones = keys, tones
+        self._stale = True
+
+    def key(self, leg: Leg, digit: str, source: protocol.Source) -> None:
+        """A key that did not come as sound; in a bridge it is pressed on the other side too, as
+        one in the audio would be heard there."""
+        if source in ("rfc4733", "page") and not leg.has_events:
+            leg.has_events = True
+            self._stale = True
+            last, at = leg.last_inband
+            if last == digit and self.now - at <= _SAME_KEY_TICKS:
+                return
+        if leg.listen_keys:
+            self._events.append(protocol.Key(leg.number, digit, source))
+        if leg.peer is not None and source != "device":
+            self.send_keys(leg.peer.number, digit)
+
+    # --- bridges -----------------------------------------------------------------------------
+
+    def bridge(self, number: int, a: int, b: int) -> None:
+        first, second = self.legs.get(a), self.legs.get(b)
+        self.unbridge(number)
+        if first is None or second is None or first is second:
+            return
+        for leg in (first, second):
+            if leg.bridge is not None:
+                self.unbridge(leg.bridge.number)
+        bridge = _Bridge(number, first, second, self.now)
+        first.bridge = second.bridge = bridge
+        first.peer, second.peer = second, first
+        self._bridges[number] = bridge
+        self._waiting.append(bridge)
+        self._stale = True
+
+    def unbridge(self, number: int) -> None:
+        bridge = self._bridges.pop(number, None)
+        if bridge is None:
+            return
+        for leg in (bridge.a, bridge.b):
+            leg.bridge = leg.peer = None
+        if bridge in self._waiting:
+            self._waiting.remove(bridge)
+        self._stale = True
+
+    # --- the tick ----------------------------------------------------------------------------
+
+    @property
+    def out(self) -> g711.Bytes:
+        """What each slot is to hear now: (high, 160) mu-law."""
+        return self._out[: self.high]
+
+    def begin_tick(self) -> None:
+        """From here on what is put into `ring` belongs to the new tick."""
+        self.now += 1
+        self.ring.begin_tick(self.now)
+
+    def tick(self) -> None:
+        """Read, listen, mix. `begin_tick` and all that arrived came before."""
+        if self._stale:
+            self._reroute()
+        ulaw, pcm = self.ring.read(self.high)
+        self._listen(pcm)
+        self._mix(ulaw, pcm)
+        for recording, (left, right) in self.recordings.items():
+            self._tape.feed(recording, self._said(ulaw, left), self._said(ulaw, right))
+        if self._waiting:
+            self._look_at_bridges()
+        if self.now % _QUIET_CHECK_TICKS == 0:
+            self._look_for_silence()
+
+    def skip(self, ticks: int) -> None:
+        """The clock moved on without us: what was due is lost, recordings keep their time."""
+        self.now += ticks
+        self.ring.skip(ticks, self.high)
+        for recording in self.recordings:
+            for _ in range(min(ticks, _MAX_SKIP)):
+                self._tape.feed(recording, None, None)
+
+    def _said(self, ulaw: g711.Bytes, number: int | None) -> g711.Bytes | None:
+        leg = None if number is None else self.legs.get(number)
+        return None if leg is None else ulaw[leg.slot]
+
+    def _reroute(self) -> None:
+        self._stale = False
+        routes = _Routes()
+        pairs = [(bridge.a.slot, bridge.b.slot) for bridge in self._bridges.values()]
+        routes.to = np.array([slot for pair in pairs for slot in pair], np.int64)
+        routes.of = np.array([slot for a, b in pairs for slot in (b, a)], np.int64)
+        legs = self.legs.values()
+        routes.sounding = [leg for leg in legs if leg.sounds]
+        routes.keys = np.array(
+            [
+                leg.slot
+                for leg in legs
+                if leg.listen_keys and not leg.device_keys and not leg.has_events
+            ],
+            np.int64,
+        )
+        routes.tones = np.array(
+            [leg.slot for leg in legs if leg.listen_tones or leg.watch_line], np.int64
+        )
+        self._routes = routes
+
+    def _listen(self, pcm: g711.Samples) -> None:
+        for slot, digit in self._dtmf.process(pcm, self._routes.keys):
+            leg = self._by_slot[slot]
+            leg.last_inband = (digit, self.now)
+            self._events.append(protocol.Key(leg.number, digit, "inband"))
+        for slot, heard in self._tones.process(pcm, self._routes.tones, self.now):
+            leg = self._by_slot[slot]
+            if leg.listen_tones and not (heard.tone == "dial" and heard.ended):
+                self._events.append(protocol.ToneHeard(leg.number, heard.tone))
+            if heard.ended and leg.watch_line and leg.far_end_gone is not None:
+                leg.far_end_gone()
+
+    def _mix(self, ulaw: g711.Bytes, pcm: g711.Samples) -> None:
+        out = self._out[: self.high]
+        out[:] = g711.ULAW_SILENCE
+        routes = self._routes
+        if len(routes.to):
+            out[routes.to] = ulaw[routes.of]
+        for leg in routes.sounding:
+            self._sound(leg, out[leg.slot], pcm)
+
+    def _sound(self, leg: Leg, out: g711.Bytes, pcm: g711.Samples) -> None:
+        """Add what is played to one leg to what it hears."""
+        if leg.keys is not None:
+            if leg.keys.frame(out):
+                return
+            leg.keys = None
+            self._stale = True
+        play = leg.play
+        if play is not None:
+            frame = self._frame
+            if play.frame(frame):
+                if leg.peer is None:
+                    out[:] = frame
+                elif play.audio is not None:
+                    both = pcm[leg.peer.slot].astype(np.int32) + g711.ULAW_DECODE[frame]
+                    clipped = np.clip(both, -32768, 32767).astype(np.int16)
+                    out[:] = g711.ulaw_encode(clipped)
+                return
+            self._end_play(leg, "done")
+        if leg.peer is not None:
+            return
+        lasting = leg.tone or leg.music
+        if lasting is not None:
+            lasting.frame(out)
+
+    def _look_at_bridges(self) -> None:
+        for bridge in list(self._waiting):
+            heard = self.ring.heard
+            if min(heard[bridge.a.slot], heard[bridge.b.slot]) > bridge.made:
+                bridge.live = True
+                self._waiting.remove(bridge)
+                self._events.append(protocol.BridgeLive(bridge.number))
+
+    def _look_for_silence(self) -> None:
+        high = self.high
+        last = np.maximum(self.ring.heard[:high], self._since[:high])
+        quiet = (self.now - last) * TICK_MS
+        heard = quiet < QUIET_MS
+        self._quiet_next[:high][heard] = QUIET_MS
+        for slot in np.flatnonzero(self._expects[:high] & (quiet >= self._quiet_next[:high])):
+            self._quiet_next[slot] += QUIET_MS
+            leg = self._by_slot[int(slot)]
+            self._events.append(protocol.LegQuiet(leg.number, int(quiet[slot])))

@@ -1,0 +1,505 @@
+"""RTP over UDP for the engine: one connected socket per leg, emptied and filled by the tick.
+
+Nothing here waits and nothing wakes up for a packet: each tick reads what has come, in rounds of
+one packet a leg, so that the usual packets of all legs are placed by a few numpy calls, and sends
+one packet per leg from the rows of one array.
+
+**Whose packets count (symmetric RTP).** A socket is connected, and the kernel drops what strangers
+send. It stays unconnected only to find out where a leg really sends from, for `LEARN_TICKS` after
+it was aimed at a new address:
+
+- a packet from the signalled address settles it at once;
+- RTP of the agreed payload type from another port of the signalled host settles it on that port
+  once two packets in a row came, unless the signalled address was heard (a phone behind NAT);
+- another host is accepted, after five packets in a row, only when the signalled host is a private
+  address outside our own network and the packets come from a public one: then the signalled
+  address cannot be reached from here, as happens with a phone that does not know its NAT;
+- with nothing heard, the signalled address stands.
+
+Addresses are IPv4.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import random
+import socket
+import time
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.media import g711, rtp
+from appliance.media.engine import Engine, Leg
+from appliance.media.jitter import FRAME
+
+LEARN_TICKS: Final = 250
+_SAME_HOST_PACKETS: Final = 2
+_OTHER_HOST_PACKETS: Final = 5
+_ROUNDS: Final = 16
+"""Packets a leg may hand over in one tick; a flood of more waits in its own socket."""
+_ROW: Final = 2048
+_RTCP_TICKS: Final = 250
+"""5 s, RFC 3550 section 6.2."""
+_EXPEDITED: Final = 0xB8
+"""DSCP EF in the type-of-service byte (RFC 3246)."""
+
+Address = tuple[str, int]
+
+
+class PortTaken(Exception):
+    """The leg's port cannot be opened; the text is for people."""
+
+
+class Latch:
+    """Decides from where a leg's packets are taken; see the module's text for the rule."""
+
+    def __init__(self, signalled: Address, local_host: str) -> None:
+        self.signalled = signalled
+        self._anywhere = _unreachable(signalled[0], local_host)
+        self._candidate: tuple[Address, int, int] | None = None
+        """Where from, SSRC and next sequence number."""
+        self._count = 0
+
+    def packet(self, source: Address, packet: rtp.Packet, payload_type: int) -> Address | None:
+        """The address that is settled by this packet, or None while it is not."""
+        if source == self.signalled:
+            return source
+        if source[0] == self.signalled[0]:
+            needed = _SAME_HOST_PACKETS
+        elif self._anywhere and ipaddress.ip_address(source[0]).is_global:
+            needed = _OTHER_HOST_PACKETS
+        else:
+            return None
+        if packet.payload_type != payload_type:
+            return None
+        if self._candidate == (source, packet.ssrc, packet.sequence):
+            self._count += 1
+        else:
+            self._count = 1
+        self._candidate = (source, packet.ssrc, (packet.sequence + 1) & 0xFFFF)
+        return source if self._count >= needed else None
+
+
+def _unreachable(signalled: str, local: str) -> bool:
+    """Whether the signalled host is a private address of a network that is not ours."""
+    try:
+        far, near = ipaddress.IPv4Address(signalled), ipaddress.IPv4Address(local)
+    except ValueError:
+        return False
+    if not far.is_private or far.is_loopback:
+        return False
+    return far not in ipaddress.ip_network(f"{near}/16", strict=False)
+
+
+class _Port:
+    """The sockets of one leg."""
+
+    def __init__(self, leg: Leg, host: str, port: int) -> None:
+        self.leg = leg
+        self.slot = leg.slot
+        self.host = host
+        self.rtp = _bind(host, port)
+        self.rtcp: socket.socket | None = None
+        # Reports are a courtesy: a leg works without them.
+        with contextlib.suppress(OSError):
+            self.rtcp = _bind(host, port + 1)
+        self.remote: Address | None = None
+        """Where we send; None before `aim`."""
+        self.signalled: Address | None = None
+        self.connected = False
+        self.latch: Latch | None = None
+        self.learn_until = 0
+        self.payload_type = g711.PCMU
+        self.event_receive: int | None = None
+        self.event_send: int | None = None
+        self.send = False
+        self.receive = False
+        self.receiver = rtp.EventReceiver()
+        self.sender = rtp.EventSender()
+        self.ssrc = random.getrandbits(32)
+        self.marker = True
+        self.packets = 0
+        self.octets = 0
+        self.sr_middle = 0
+        self.sr_at = 0.0
+        self.lost_before = 0
+        self.expected_before = 0
+        self.report: rtp.ReportBlock | None = None
+        """What the other side last said about what we send."""
+
+    def settle(self, address: Address) -> None:
+        """Send there and hear nobody else from now on."""
+        self.remote, self.latch = address, None
+        with contextlib.suppress(OSError):
+            self.rtp.connect(address)
+            self.connected = True
+        if self.rtcp is not None:
+            with contextlib.suppress(OSError):
+                self.rtcp.connect((address[0], min(address[1] + 1, 65535)))
+
+    def close(self) -> None:
+        self.rtp.close()
+        if self.rtcp is not None:
+            self.rtcp.close()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _EXPEDITED)
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+class PacketIO:
+    """The RTP legs' sockets. `receive` and `send` are called once a tick each."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._ports: dict[int, _Port] = {}
+        self._reading: list[_Port] = []
+        self._learning: list[_Port] = []
+        self._sending: list[_Port] = []
+        self._capacity = 0
+        self._grow(64)
+
+    def _grow(self, capacity: int) -> None:
+        self._rows = np.zeros((capacity, _ROW), np.uint8)
+        self._row_views = [memoryview(row) for row in self._rows]  # type: ignore[arg-type]
+        self._slots = np.zeros(capacity, np.int64)
+        self._sizes = np.zeros(capacity, np.int64)
+        self._types = np.zeros(capacity, np.int64)
+        self._out = np.zeros((capacity, rtp.HEADER_BYTES + FRAME), np.uint8)
+        self._out[:, 0] = 0x80
+        self._out_views = [memoryview(row) for row in self._out]  # type: ignore[arg-type]
+        sequence = np.zeros(capacity, np.int64)
+        timestamp = np.zeros(capacity, np.int64)
+        if self._capacity:
+            sequence[: self._capacity] = self._sequence
+            timestamp[: self._capacity] = self._timestamp
+        self._sequence: npt.NDArray[np.int64] = sequence
+        self._timestamp: npt.NDArray[np.int64] = timestamp
+        self._capacity = capacity
+        self._plan_sending()
+
+    # --- legs -------------------------------------------------------------------------------
+
+    def open(self, leg: Leg, host: str, port: int) -> None:
+        """Open the leg's sockets. Raises `PortTaken`."""
+        try:
+            opened = _Port(leg, host, port)
+        except (OSError, OverflowError) as error:
+            raise PortTaken(f"RTP port {port} of {host} cannot be opened: {error}") from None
+        if leg.slot >= self._capacity:
+            self._grow(max(2 * self._capacity, leg.slot + 1))
+        self._ports[leg.number] = opened
+        self._sequence[leg.slot] = random.getrandbits(16)
+        self._timestamp[leg.slot] = random.getrandbits(32)
+        leg.send_keys = lambda digits: self._press(opened, digits)
+
+    def aim(
+        self,
+        number: int,
+        remote: Address,
+        payload_type: int,
+        event_send: int | None,
+        event_receive: int | None,
+        send: bool,
+        receive: bool,
+    ) -> None:
+        """Where the leg sends and what it speaks; may come again. Unknown legs do nothing."""
+        port = self._ports.get(number)
+        if port is None:
+            return
+        host, to = remote
+        try:
+            usable = not ipaddress.IPv4Address(host).is_unspecified and 0 < to < 65536
+        except ValueError:
+            usable = False
+        # A held leg may be aimed at 0.0.0.0 (RFC 3264 section 8.4, the old way).
+        port.send, port.receive = send and usable, receive and usable
+        port.payload_type = g711.PCMA if payload_type == g711.PCMA else g711.PCMU
+        port.event_send, port.event_receive = event_send, event_receive
+        port.leg.has_events = False
+        if usable and remote != port.signalled:
+            port.signalled = port.remote = remote
+            if port.connected:
+                # Another address: this socket has to listen to more than the old one again.
+                _disconnect(port.rtp)
+                port.connected = False
+            _empty(port.rtp)
+            port.latch = Latch(remote, port.host)
+            port.learn_until = self._engine.now + LEARN_TICKS
+        self._engine.expect_audio(number, port.receive)
+        self._plan()
+
+    def close(self, number: int) -> None:
+        port = self._ports.pop(number, None)
+        if port is not None:
+            port.close()
+            self._plan()
+
+    def _press(self, port: _Port, digits: str) -> bool:
+        if port.event_send is None or not port.send:
+            return False
+        port.sender.push(digits)
+        return True
+
+    def _plan(self) -> None:
+        ports = self._ports.values()
+        self._learning = [port for port in ports if port.latch is not None]
+        self._reading = [port for port in ports if port.connected]
+        self._plan_sending()
+
+    def _plan_sending(self) -> None:
+        self._sending = [port for port in self._ports.values() if port.send]
+        self._send_slots = np.array([port.slot for port in self._sending], np.int64)
+        types = np.array([port.payload_type for port in self._sending], np.uint8)
+        self._send_alaw = np.flatnonzero(types == g711.PCMA)
+        self._send_types = types
+        ssrc = np.array([port.ssrc for port in self._sending], ">u4")
+        self._out[: len(self._sending), 8:12] = ssrc.view(np.uint8).reshape(-1, 4)
+
+    # --- receiving --------------------------------------------------------------------------
+
+    def receive(self) -> None:
+        """Put everything that has come into the engine's ring."""
+        if self._learning:
+            self._learn()
+        ports = self._reading
+        for _ in range(_ROUNDS):
+            ports = self._round(ports)
+            if not ports:
+                break
+        if self._engine.now % 10 == 0:
+            self._reports()
+
+    def _round(self, ports: list[_Port]) -> list[_Port]:
+        """One packet of each port; returns those that had one."""
+        got: list[_Port] = []
+        views, sizes = self._row_views, self._sizes
+        count = 0
+        for port in ports:
+            try:
+                sizes[count] = port.rtp.recv_into(views[count])
+            except OSError:
+                # Nothing there, or the other side's "port unreachable": it may still come up.
+                continue
+            got.append(port)
+            count += 1
+        if not count:
+            return got
+        self._slots[:count] = [port.slot for port in got]
+        self._types[:count] = [port.payload_type if port.receive else 255 for port in got]
+        placed = self._engine.ring.put_batch(
+            self._slots[:count], self._rows, self._sizes[:count], self._types[:count]
+        )
+        if not placed.all():
+            for index in np.flatnonzero(~placed):
+                packet = rtp.parse(views[index][: sizes[index]])
+                if packet is not None:
+                    self._take(got[index], packet)
+        return got
+
+    def _take(self, port: _Port, packet: rtp.Packet) -> None:
+        """Any packet of the right sender that is not simply the next 20 ms."""
+        if not port.receive:
+            return
+        ring = self._engine.ring
+        if packet.payload_type in (g711.PCMU, g711.PCMA):
+            ring.put(port.slot, packet)
+        elif packet.payload_type == port.event_receive:
+            ring.saw_other(port.slot)
+            digit = port.receiver.packet(packet.timestamp, packet.payload)
+            if digit is not None:
+                self._engine.key(port.leg, digit, "rfc4733")
+        elif packet.payload_type == rtp.COMFORT_NOISE:
+            ring.saw_other(port.slot)
+
+    def _learn(self) -> None:
+        """Ports that do not know yet where their packets come from."""
+        settled = False
+        for port in self._learning:
+            latch = port.latch
+            assert latch is not None
+            for _ in range(2 * _ROUNDS):
+                try:
+                    data, source = port.rtp.recvfrom(_ROW)
+                except OSError:
+                    break
+                packet = rtp.parse(data)
+                if packet is None or not port.receive:
+                    continue
+                address = latch.packet(source, packet, port.payload_type)
+                if address is not None:
+                    port.settle(address)
+                    settled = True
+                    self._take(port, packet)
+                    self._sift(port, address)
+                    break
+            else:
+                continue
+            if port.latch is not None and self._engine.now >= port.learn_until:
+                port.settle(latch.signalled)
+                settled = True
+        if settled:
+            self._plan()
+
+    def _sift(self, port: _Port, address: Address) -> None:
+        """What the kernel had taken in before the socket was connected may be anybody's."""
+        for _ in range(8 * _ROUNDS):
+            try:
+                data, source = port.rtp.recvfrom(_ROW)
+            except OSError:
+                return
+            if source == address:
+                packet = rtp.parse(data)
+                if packet is not None:
+                    self._take(port, packet)
+
+    # --- sending ----------------------------------------------------------------------------
+
+    def send(self) -> None:
+        """Send one frame of what each leg hears; timestamps of all legs move on."""
+        self._timestamp += FRAME
+        sending = self._sending
+        if not sending:
+            return
+        slots, count = self._send_slots, len(sending)
+        out = self._out
+        payload = self._engine.out[slots]
+        if len(self._send_alaw):
+            payload[self._send_alaw] = g711.ULAW_TO_ALAW[payload[self._send_alaw]]
+        out[:count, rtp.HEADER_BYTES :] = payload
+        out[:count, 1] = self._send_types
+        out[:count, 2:4] = self._sequence[slots].astype(">u2").view(np.uint8).reshape(-1, 2)
+        stamps = (self._timestamp[slots] & 0xFFFFFFFF).astype(">u4")
+        out[:count, 4:8] = stamps.view(np.uint8).reshape(-1, 4)
+        self._sequence[slots] += 1
+        for index, port in enumerate(sending):
+            if port.sender.busy and self._send_event(port):
+                continue
+            if port.marker:
+                out[index, 1] |= 0x80
+                port.marker = False
+            self._send_one(port, self._out_views[index])
+
+    def _send_event(self, port: _Port) -> bool:
+        """Key presses take the place of audio; False when none is due now."""
+        packets = port.sender.tick(int(self._timestamp[port.slot]))
+        if packets is None:
+            return False
+        # The audio packet that is not sent gives its number back.
+        self._sequence[port.slot] -= 1
+        for event in packets:
+            data = rtp.build(
+                port.event_send or 0,
+                int(self._sequence[port.slot]),
+                event.timestamp,
+                port.ssrc,
+                event.payload,
+                event.marker,
+            )
+            self._sequence[port.slot] += 1
+            self._send_one(port, data)
+        port.marker = True
+        return True
+
+    def _send_one(self, port: _Port, data: bytes | memoryview) -> None:
+        try:
+            if port.connected:
+                port.rtp.send(data)
+            elif port.remote is not None:
+                port.rtp.sendto(data, port.remote)
+        except OSError:
+            # Unreachable or no room: this packet is lost, as packets are.
+            return
+        port.packets += 1
+        port.octets += len(data) - rtp.HEADER_BYTES
+
+    def skip(self, ticks: int) -> None:
+        """The clock moved on without us."""
+        self._timestamp += ticks * FRAME
+        for port in self._sending:
+            port.marker = True
+
+    # --- RTCP -------------------------------------------------------------------------------
+
+    def _reports(self) -> None:
+        """Read and, when due, send reports; ports take turns."""
+        turn = self._engine.now // 10
+        for port in self._ports.values():
+            if port.rtcp is not None and port.remote is not None:
+                if (turn + port.slot) % (_RTCP_TICKS // 10) == 0:
+                    self._send_report(port, port.rtcp)
+                self._read_reports(port, port.rtcp)
+
+    def _read_reports(self, port: _Port, sock: socket.socket) -> None:
+        for _ in range(4):
+            try:
+                data, source = sock.recvfrom(_ROW)
+            except OSError:
+                return
+            report = rtp.parse_rtcp(data)
+            if report is None or port.remote is None or source[0] != port.remote[0]:
+                continue
+            if report.ntp_middle is not None:
+                port.sr_middle, port.sr_at = report.ntp_middle, time.monotonic()
+            for block in report.blocks:
+                if block.ssrc == port.ssrc:
+                    port.report = block
+
+    def _send_report(self, port: _Port, sock: socket.socket) -> None:
+        assert port.remote is not None
+        ring, slot = self._engine.ring, port.slot
+        block = None
+        if ring.ssrc[slot] >= 0:
+            lost, received = ring.lost(slot), int(ring.received[slot])
+            expected = lost + received
+            new, gone = expected - port.expected_before, lost - port.lost_before
+            port.expected_before, port.lost_before = expected, lost
+            delay = int((time.monotonic() - port.sr_at) * 65536) if port.sr_middle else 0
+            block = rtp.ReportBlock(
+                int(ring.ssrc[slot]),
+                max(0, min(255, gone * 256 // new)) if new > 0 else 0,
+                max(-0x800000, min(0x7FFFFF, lost)),
+                ring.highest_sequence(slot),
+                int(ring.jitter[slot]),
+                port.sr_middle,
+                min(delay, 0xFFFFFFFF),
+            )
+        data = rtp.build_rtcp(
+            ssrc=port.ssrc,
+            cname=f"{port.ssrc:08x}@{port.host}",
+            ntp=rtp.ntp_time(time.time()),
+            timestamp=int(self._timestamp[slot]),
+            packets=port.packets,
+            octets=port.octets,
+            block=block,
+        )
+        with contextlib.suppress(OSError):
+            sock.sendto(data, (port.remote[0], port.remote[1] + 1))
+
+
+def _disconnect(sock: socket.socket) -> None:
+    """Undo `connect` (AF_UNSPEC, which Python's `connect` cannot say)."""
+    import ctypes
+
+    unspecified = (ctypes.c_char * 16)()
+    ctypes.CDLL(None, use_errno=True).connect(sock.fileno(), unspecified, 16)
+
+
+def _empty(sock: socket.socket) -> None:
+    for _ in range(1024):
+        try:
+            sock.recvfrom(_ROW)
+        except OSError:
+            return
