@@ -25,3 +25,10 @@ class Clock:
             self._offset_ns = offset_ns
             return step
         return 0
+
+    def not_before(self, at: int) -> None:
+        """Start no earlier than `at`, UTC ms: a box without a battery wakes up in the past, and
+        its facts must not."""
+        behind = at - self.now()
+        if behind > 0:
+            self._offset_ns += behind * 1_000_000

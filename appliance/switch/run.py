@@ -42,8 +42,9 @@ log = logging.getLogger("centrala.switch")
 PUBLISH_S: Final = 0.05
 """Pages get at most twenty states a second."""
 RETRY_FULL_S: Final = 1.0
-MAX_UNSAVED: Final = 100_000
-"""Facts kept in memory while the disk takes none: hours of a busy office."""
+MAX_UNSAVED: Final = 500_000
+"""Facts kept in memory while the disk takes none: days of a busy office. Beyond that the newest
+are lost; what they would have closed is closed at the next start."""
 ALIVE_S: Final = 10.0
 PEER_TIMEOUT_S: Final = 8.0
 STOP_RECORDINGS_S: Final = 3.0
@@ -100,6 +101,7 @@ class Control:
             self.data / "ledger.db", self.clock.now(), repair=self._repair
         )
         self._facts = self._ledger.last_seq
+        self.clock.not_before(self._ledger.last_at)
         self._endpoint = Endpoint(
             _sip_config(self.site, secrets), self._on_sip, clock=self.clock.now
         )
@@ -230,7 +232,7 @@ class Control:
         try:
             self._facts = await self._ledger.append(waiting)
         except LedgerFull as error:
-            self._unsaved = waiting[-MAX_UNSAVED:]
+            self._unsaved = waiting[:MAX_UNSAVED]
             self._retry_at = asyncio.get_running_loop().time() + RETRY_FULL_S
             w.alarm(
                 "ledger",

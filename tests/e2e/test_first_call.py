@@ -1,0 +1,137 @@
+"""From the phone line to an agent and back into the calls list, with nothing left out: exchange,
+modem, menu, queue, browser or desk phone, sound both ways, recording, figures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from appliance import events as e
+from appliance import live
+from appliance.media.wav import STEREO_HEADER_BYTES
+from tests.browser.chromium import chromium
+from tests.browser.signals import hear, mulaw_decode, speech_like, write_wav
+from tests.e2e.box import Box
+from tests.interop.baresip import baresip
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(240)]
+
+CALLER = speech_like(5, seed=11)
+AGENT = speech_like(6, seed=22)
+OUTPUT = Path(__file__).parents[1] / "output"
+
+
+def pcm(samples: np.ndarray) -> np.ndarray:
+    return np.clip(samples * 32767, -32768, 32767).astype(np.int16)
+
+
+def sides(box: Box, fact: e.RecordingStarted) -> tuple[np.ndarray, np.ndarray]:
+    """Caller and agent of a recording, 8 kHz, full scale 1."""
+    raw = (box.places.data / fact.path).read_bytes()[STEREO_HEADER_BYTES:]
+    left, right = raw[0::2], raw[1::2]
+    return mulaw_decode(left), mulaw_decode(right)
+
+
+async def test_from_the_line_through_menu_and_queue_to_a_browser_and_into_the_list(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    microphone = write_wav(tmp_path / "agent.wav", AGENT, 8000)
+    async with (
+        Box(tmp_path, free_port) as box,
+        chromium(microphone=microphone, loop=True) as browser,
+    ):
+        agent = await browser.page(f"{box.url}/demo")
+        page = agent.page
+        await page.get_by_role("button", name="Sign in as Ana").click()
+        await page.get_by_role("button", name="Go on duty").click()
+        await box.state(lambda s: box.agent(s, "ana").phase == "ready")
+
+        call = await box.exchange.call(line=1, number="5550123", name="MARIA")
+        await call.answered()
+        await call.hears_sound(800)
+        await call.press("1")
+        key = await box.fact(e.IvrKey)
+        assert isinstance(key, e.IvrKey)
+        assert (key.key, key.valid) == ("1", True)
+
+        await page.get_by_text("5550123").first.wait_for()
+        await page.get_by_role("button", name="Answer").click()
+        connect = await box.fact(e.Connect)
+        assert isinstance(connect, e.Connect)
+        assert connect.agent == "ana"
+        await box.state(lambda s: any(c.phase == "talking" for c in s.calls))
+
+        await call.say(pcm(CALLER))
+        await asyncio.sleep(1.5)
+        heard_by_agent = (await agent.heard()).samples
+        heard_by_caller = call.heard().astype(float) / 32768
+        await page.get_by_role("button", name="Hang up").click()
+        assert await call.gone() != ""
+        ended = await box.fact(e.RecordingEnded)
+        assert isinstance(ended, e.RecordingEnded)
+        assert ended.reason == "done"
+
+        to_agent, to_caller = hear(CALLER, heard_by_agent), hear(AGENT, heard_by_caller)
+        assert to_agent.share > 0.8, to_agent
+        assert to_caller.share > 0.8, to_caller
+
+        started = await box.fact(e.RecordingStarted)
+        assert isinstance(started, e.RecordingStarted)
+        caller_side, agent_side = sides(box, started)
+        assert hear(CALLER, caller_side).share > 0.8
+        assert hear(AGENT, agent_side).share > 0.8
+        assert hear(AGENT, caller_side).share < 0.2
+        assert hear(CALLER, agent_side).share < 0.2
+
+        await page.get_by_role("button", name="Done").click()
+        await page.goto(f"{box.url}/calls")
+        row = page.get_by_role("row").filter(has_text="5550123")
+        await row.first.wait_for()
+        OUTPUT.mkdir(exist_ok=True)
+        await page.screenshot(path=OUTPUT / "calls.png")
+        await page.goto(f"{box.url}/board")
+        await page.get_by_text("Sales").first.wait_for()
+
+    facts = [type(f).__name__ for f in box.facts()]
+    for once in ("CallOpened", "CallerKnown", "LineSeized", "IvrIn", "IvrOut", "QEnter", "Connect"):
+        assert facts.count(once) == 1, once
+    for once in ("QLeave", "WrapStart", "WrapEnd", "Disconnect", "LineReleased", "RecordingEnded"):
+        assert facts.count(once) == 1, once
+    assert facts[-1] == "SystemStopped"
+
+
+async def test_the_same_through_a_desk_phone(tmp_path: Path, free_port: Callable[[], int]) -> None:
+    said = write_wav(tmp_path / "phone.wav", AGENT, 8000)
+    async with Box(tmp_path, free_port) as box:
+        account = (
+            f"<sip:102@127.0.0.1:{box.sip_port}>;auth_pass={box.secret('102')};regint=600"
+            f";audio_source=aufile,{said};answermode=auto;audio_codecs=pcmu"
+        )
+        async with baresip(tmp_path / "phone", account, free_port(), free_port(), free_port()):
+            await box.state(lambda s: any(p.registered for p in s.phones))
+            await box.ask(live.SetAgentState("pip", "ready"))
+            call = await box.exchange.call(line=1, number="5550199")
+            await call.answered()
+            await call.hears_sound(800)
+            await call.press("1")
+            connect = await box.fact(e.Connect)
+            assert isinstance(connect, e.Connect)
+            assert connect.agent == "pip"
+            await call.say(pcm(CALLER))
+            await asyncio.sleep(1.0)
+            heard = call.heard().astype(float) / 32768
+            await call.hangup()
+            await box.fact(e.RecordingEnded)
+        assert hear(AGENT, heard).share > 0.6
+        started = await box.fact(e.RecordingStarted)
+        assert isinstance(started, e.RecordingStarted)
+        caller_side, agent_side = sides(box, started)
+        assert hear(CALLER, caller_side).share > 0.8
+        assert hear(AGENT, agent_side).share > 0.6
+        leave = await box.fact(e.QLeave)
+        assert isinstance(leave, e.QLeave)
+        assert leave.reason == "answered"

@@ -1,0 +1,237 @@
+"""kill -9 of each process of a running box: no call that was answered is lost from the ledger or
+doubled in it, and what can go on goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from appliance import events as e
+from appliance import live
+from appliance.media.wav import STEREO_HEADER_BYTES
+from tests.browser.signals import hear, mulaw_decode, speech_like, write_wav
+from tests.e2e.box import Box
+from tests.interop.baresip import baresip
+from tests.peers import program
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
+
+TRUNK = """
+[lines.voip]
+kind = "trunk"
+name = "Provider"
+host = "127.0.0.1"
+channels = 100
+route = "queue:sales"
+[people.ana]
+"""
+
+CALLER = """<?xml version="1.0" encoding="UTF-8"?>
+<scenario name="caller">
+<send retrans="200"><![CDATA[
+INVITE sip:5550000@[remote_ip]:[remote_port] SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: <sip:77[call_number]@[local_ip]:[local_port]>;tag=[pid]t[call_number]
+To: <sip:5550000@[remote_ip]:[remote_port]>
+Call-ID: [call_id]
+CSeq: 1 INVITE
+Contact: <sip:caller@[local_ip]:[local_port]>
+Max-Forwards: 70
+Content-Type: application/sdp
+Content-Length: [len]
+
+v=0
+o=- 1 1 IN IP4 127.0.0.1
+s=-
+c=IN IP4 127.0.0.1
+t=0 0
+m=audio 6000 RTP/AVP 0
+]]></send>
+<recv response="100" optional="true"></recv>
+<recv response="180" optional="true"></recv>
+<recv response="503" optional="true" next="2"></recv>
+<recv response="486" optional="true" next="2"></recv>
+<recv response="200" timeout="6000" ontimeout="1">
+<action><log message="answered 77[call_number]"/></action></recv>
+<send><![CDATA[
+ACK sip:5550000@[remote_ip]:[remote_port] SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: <sip:77[call_number]@[local_ip]:[local_port]>;tag=[pid]t[call_number]
+To: <sip:5550000@[remote_ip]:[remote_port]>[peer_tag_param]
+Call-ID: [call_id]
+CSeq: 1 ACK
+Max-Forwards: 70
+Content-Length: 0
+
+]]></send>
+<pause milliseconds="600"/>
+<send><![CDATA[
+BYE sip:5550000@[remote_ip]:[remote_port] SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: <sip:77[call_number]@[local_ip]:[local_port]>;tag=[pid]t[call_number]
+To: <sip:5550000@[remote_ip]:[remote_port]>[peer_tag_param]
+Call-ID: [call_id]
+CSeq: 2 BYE
+Max-Forwards: 70
+Content-Length: 0
+
+]]></send>
+<recv response="200" optional="true" next="1"></recv>
+<recv response="481" timeout="1500" ontimeout="1"></recv>
+<label id="1"/>
+<nop next="3"/>
+<label id="2"/>
+<send><![CDATA[
+ACK sip:5550000@[remote_ip]:[remote_port] SIP/2.0
+Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]
+From: <sip:77[call_number]@[local_ip]:[local_port]>;tag=[pid]t[call_number]
+To: <sip:5550000@[remote_ip]:[remote_port]>[peer_tag_param]
+Call-ID: [call_id]
+CSeq: 1 ACK
+Max-Forwards: 70
+Content-Length: 0
+
+]]></send>
+<label id="3"/>
+<nop/>
+</scenario>
+"""
+
+
+async def test_500_calls_with_control_killed_at_20_random_moments(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    dice = random.Random(7)
+
+    def with_trunk(text: str) -> str:
+        return text.replace("[people.ana]\n", TRUNK)
+
+    async with Box(tmp_path, free_port, edit=with_trunk, simulator=False) as box:
+        (tmp_path / "caller.xml").write_text(CALLER)
+        sipp = await asyncio.create_subprocess_exec(
+            program("sipp"),
+            f"127.0.0.1:{box.sip_port}",
+            *("-sf", "caller.xml", "-i", "127.0.0.1", "-p", str(free_port()), "-nostdin"),
+            *("-m", "500", "-r", "7", "-l", "100", "-timeout", "300"),
+            *("-trace_logs", "-log_file", "answered.log"),
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        kills = 0
+        while kills < 20 and sipp.returncode is None:
+            await box.office.wait_ready()
+            await asyncio.sleep(dice.uniform(0.2, 1.5))
+            box.kill("control")
+            kills += 1
+        await box.office.wait_ready()
+        await asyncio.wait_for(sipp.wait(), 300)
+        await box.state(lambda s: not s.calls, timeout=30)
+    assert kills == 20
+    answered = re.findall(r"answered (77\d+)", (tmp_path / "answered.log").read_text())
+    assert len(answered) > 150
+    _check(box.facts(), answered)
+
+
+def _check(facts: list[e.Fact], answered: list[str]) -> None:
+    opened: dict[str, list[str]] = defaultdict(list)
+    for fact in facts:
+        if isinstance(fact, e.CallOpened) and fact.caller is not None:
+            opened[fact.caller].append(fact.call)
+    causes = {f.call: f.cause for f in facts if isinstance(f, e.Disconnect)}
+    ends = Counter(f.call for f in facts if isinstance(f, e.Disconnect))
+    leaves = Counter(f.entry for f in facts if isinstance(f, e.QLeave))
+    entries = [f for f in facts if isinstance(f, e.QEnter)]
+    calls = [call for group in opened.values() for call in group]
+    assert len(calls) == len(set(calls))
+    assert set(ends) == set(calls)
+    assert set(ends.values()) == {1}
+    assert len({entry.entry for entry in entries}) == len(entries)
+    assert set(leaves) == {entry.entry for entry in entries}
+    assert set(leaves.values()) == {1}
+    for number in answered:
+        # A call that was cut between its fact and its answer is tried again by the caller's own
+        # retransmission; all but the last attempt then stand in the ledger as the crash they met.
+        assert opened[number], f"{number} was answered and is not in the ledger"
+        assert all(causes[call] == "system_failure" for call in opened[number][:-1])
+
+
+async def test_a_call_between_phones_survives_the_death_of_the_audio_process(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    caller, agent = speech_like(4, seed=1), speech_like(4, seed=2)
+    voices = {"101": caller, "102": agent}
+    async with Box(tmp_path, free_port, simulator=False) as box:
+
+        def account(extension: str) -> str:
+            voice = write_wav(tmp_path / f"{extension}.wav", voices[extension], 8000)
+            mode = "auto" if extension == "102" else "manual"
+            return (
+                f"<sip:{extension}@127.0.0.1:{box.sip_port}>;auth_pass={box.secret(extension)}"
+                f";regint=600;audio_source=aufile,{voice};answermode={mode};audio_codecs=pcmu"
+            )
+
+        def phone(extension: str):  # type: ignore[no-untyped-def]
+            ports = (free_port(), free_port(), free_port())
+            return baresip(tmp_path / f"p{extension}", account(extension), *ports)
+
+        async with phone("101") as reception, phone("102"):
+            await box.state(lambda s: all(p.registered for p in s.phones))
+            await box.ask(live.SetAgentState("pip", "ready"))
+            await reception.do("dial", f"sip:301@127.0.0.1:{box.sip_port}")
+            await box.fact(e.Connect)
+            await asyncio.sleep(1)
+            box.kill("media")
+            first = await box.fact(e.RecordingEnded)
+            assert isinstance(first, e.RecordingEnded)
+            assert first.reason == "media_lost"
+            second = await box.fact(e.RecordingStarted, count=2)
+            assert isinstance(second, e.RecordingStarted)
+            await asyncio.sleep(5)
+            assert not [f for f in box.facts() if isinstance(f, e.Disconnect)]
+            await reception.do("hangup")
+            ended = await box.fact(e.RecordingEnded, count=2)
+            assert isinstance(ended, e.RecordingEnded)
+            assert ended.reason == "done"
+        raw = (box.places.data / second.path).read_bytes()[STEREO_HEADER_BYTES:]
+        assert hear(caller, mulaw_decode(raw[0::2])).share > 0.5
+        assert hear(agent, mulaw_decode(raw[1::2])).share > 0.5
+        assert len([f for f in box.facts() if isinstance(f, e.Connect)]) == 1
+
+
+async def test_the_death_of_the_web_process_touches_no_call(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    async with Box(tmp_path, free_port) as box:
+        call = await box.exchange.call(line=2, number="5550142")
+        await call.answered()
+        box.kill("web")
+        await asyncio.sleep(1)
+        await box.web_ready()
+        assert call.caller.state != "gone"
+        state = await box.state()
+        assert [c.caller for c in state.calls] == ["5550142"]
+
+
+async def test_killing_the_whole_box_in_a_call_closes_the_books_at_the_next_start(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    async with Box(tmp_path, free_port) as box:
+        call = await box.exchange.call(line=2, number="5550142")
+        await call.answered()
+        await box.fact(e.QEnter)
+        box.office.restarts["control"] = 0
+        box.kill("control")
+        leave = await box.fact(e.QLeave)
+        assert isinstance(leave, e.QLeave)
+        assert leave.reason == "system_failure"
+        await box.office.wait_ready()
+        await box.state(lambda s: all(line.state == "idle" for line in s.lines), timeout=60)
+        again = await box.exchange.call(line=1, number="5550143")
+        await again.answered(timeout=30)
