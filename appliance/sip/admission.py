@@ -12,7 +12,7 @@ from appliance.sip.context import Context
 from appliance.sip.digest import DigestServer, Verdict
 from appliance.sip.events import Source
 from appliance.sip.flow import Hop
-from appliance.sip.headers import HeaderError, parse_address
+from appliance.sip.headers import HeaderError, parse_address, split_list
 from appliance.sip.lockout import Lockout
 from appliance.sip.message import Message
 from appliance.sip.register import TrunkClient
@@ -97,7 +97,7 @@ def caller_of(request: Message, source: Source) -> tuple[str | None, str | None]
         return source.id, name or None
     for header in ("p-asserted-identity", "remote-party-id"):
         try:
-            identity = parse_address((request.get(header) or "").split(", <")[0])
+            identity = parse_address(split_list(request.get(header) or "")[0])
         except HeaderError:
             continue
         address, name = identity, identity.display.strip() or name

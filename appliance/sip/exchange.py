@@ -37,6 +37,7 @@ class Exchange:
         self._handler = handler
         self._next_cseq = next_cseq
         self._attempts = 1
+        self._cancelled = False
         self._layer = layer or ctx.transactions
         self._client: Client = self._layer.request(request, hop, self._response, now)
 
@@ -49,6 +50,8 @@ class Exchange:
         return self._client.proceeding
 
     def cancel(self, now: int) -> None:
+        """Give an INVITE up: CANCEL if that is possible yet, and no answer to a challenge."""
+        self._cancelled = True
         self._client.cancel(now)
 
     def _response(self, response: Message, now: int) -> None:
@@ -60,7 +63,7 @@ class Exchange:
         self._client = self._layer.request(again, self.hop, self._response, now)
 
     def _again(self, response: Message) -> Message | None:
-        if self.credentials is None or self._attempts >= _ATTEMPTS:
+        if self.credentials is None or self._cancelled or self._attempts >= _ATTEMPTS:
             return None
         field = authorize(self.request, response, *self.credentials, self._ctx.entropy)
         if field is None:

@@ -44,6 +44,8 @@ from appliance.sip.session_timer import (
 from appliance.sip.timers import Timer
 from appliance.sip.transaction import T1, Repeater, Server
 
+PROCEEDING_MS: Final = 60_000
+"""The longest that a peer may think about a re-INVITE."""
 REANSWER_MS: Final = 10_000
 """A re-INVITE that the switch leaves unanswered this long is refused."""
 _GONE: Final = (408, 481, 503)
@@ -256,12 +258,11 @@ class Leg:
         assert dialog is not None
         hop = dialog.hop
         if self.nat or hop.reliable:
-            if self.ctx.alive(hop) and hop.flow.connection:
+            if self.ctx.alive(hop):
                 return hop
-            if self._find_phone is not None:
-                return self._find_phone(self.source.id, dialog.target) or hop
-            if not hop.reliable or not hop.flow.connection:
-                return hop
+            found = self._find_phone(self.source.id, dialog.target) if self._find_phone else None
+            if found is not None:
+                return found
         address = dialog.next_hop()
         if address is None or not is_address(address.uri.host):
             return hop
@@ -303,11 +304,14 @@ class Leg:
 
         def response(response: Message, now: int) -> None:
             if response.status < 200:
+                if self.ended:
+                    self._give_up_ours(now)
                 return
             if answered:
                 self.acknowledge_again(int((response.get("cseq") or "0 ").split()[0]))
                 return
             answered.append(response)
+            limit.cancel()
             exchange, self._ours = self._ours, None
             if exchange is None:
                 return
@@ -327,7 +331,14 @@ class Leg:
                 self._queued = text
             self._next(now)
 
+        limit = self.ctx.timers.at(now + PROCEEDING_MS, self._give_up_ours)
         self._ours = self._exchange(request, response, now)
+
+    def _give_up_ours(self, now: int) -> None:
+        """CANCEL a re-INVITE that the peer leaves hanging after a provisional response; without
+        an answer to that it counts as gone."""
+        if self._ours is not None:
+            self._ours.cancel(now)
 
     def _offer_taken(self, response: Message, cseq: int, asked: bool, now: int) -> None:
         assert self.dialog is not None
@@ -450,6 +461,7 @@ class Leg:
     def _bye_received(self, server: Server, now: int) -> None:
         self.ctx.respond(server, 200, now)
         self._refuse_theirs(now)
+        self._give_up_ours(now)
         self._bye_after_ack = False
         self.end(HungUp(self.key, "normal"))
         self.close()
@@ -457,6 +469,7 @@ class Leg:
     def _bye(self, now: int) -> None:
         """Send BYE; a callee may do so only after the ACK (RFC 3261 section 15)."""
         self._refuse_theirs(now)
+        self._give_up_ours(now)
         if self._unacked is not None and self._unacked.first:
             self._bye_after_ack = True
             return

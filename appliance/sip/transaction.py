@@ -205,7 +205,7 @@ class Client:
 
     def cancel(self, now: int) -> None:
         """CANCEL the INVITE (allowed once a provisional response came, RFC 3261 section 9.1)."""
-        if self.done or self._cancelled or not self.proceeding:
+        if not self._invite or self.done or self._cancelled or not self.proceeding:
             return
         self._cancelled = True
         keep = ("via", "from", "to", "call-id", "route")

@@ -405,3 +405,23 @@ def test_rport_brings_responses_to_the_source_port() -> None:
     box.feed(text, source=(TRUNK[0], 6666))
     assert box.to[-1] == (TRUNK[0], 6666)
     assert "rport=6666" in (box.sent[-1].get("via") or "")
+
+
+def test_a_reinvite_that_the_peer_leaves_hanging_ends_the_call() -> None:
+    box, call, _ = up()
+    [ours] = box.do("reoffer", call, SDP)
+    box.feed(reply(ours, 180))
+    assert methods(box.wait(61_000))[0] == "CANCEL"
+    box.wait(40_000)
+    assert box.last(HungUp) == HungUp(call, "unreachable")
+    box.wait(DAY)
+    assert box.core.stats() == NOTHING
+
+
+def test_a_hanging_reinvite_does_not_outlive_its_call() -> None:
+    box, call, _ = up()
+    [ours] = box.do("reoffer", call, SDP)
+    box.feed(reply(ours, 100))
+    assert methods(box.do("hangup", call)) == ["CANCEL", "BYE"]
+    box.wait(DAY)
+    assert box.core.stats() == NOTHING

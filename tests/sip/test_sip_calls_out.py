@@ -306,3 +306,13 @@ def test_stopping_ends_calls_and_logs_out() -> None:
     assert sorted(methods(sent)) == ["BYE", "CANCEL", "REGISTER"]
     logout = next(message for message in sent if message.method == "REGISTER")
     assert logout.get("expires") == "0"
+
+
+def test_a_call_that_is_given_up_answers_no_challenge() -> None:
+    box = Box(LOGIN)
+    _, call, invite = calling(box)
+    box.do("hangup", call)
+    challenge = 'WWW-Authenticate: Digest realm="r", nonce="n", algorithm=MD5\r\n'
+    assert methods(box.feed(reply(invite, 401, extra=challenge))) == ["ACK"]
+    box.wait(DAY)
+    assert box.core.stats().dialogs == 0

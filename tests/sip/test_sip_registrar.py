@@ -308,3 +308,19 @@ def test_phones_with_a_new_password_must_register_anew() -> None:
     box.do("reconfigure", replace(CONFIG, phones={"101": "changed", "102": "two"}))
     assert not box.core.registered("101")
     assert box.core.registered("102")
+
+
+def test_a_call_stays_with_the_device_that_made_it() -> None:
+    box = Box()
+    register(box, "101", "one", PHONE)
+    other = ("192.0.2.33", 5070)
+    text = request("INVITE", body=OFFER, user="101", source=other)
+    [challenge] = box.feed(text, other)
+    login = credentials(challenge, "INVITE", "101", "one")
+    again = request("INVITE", cseq=2, body=OFFER, user="101", source=other, extra=login)
+    box.feed(again.replace(";branch", ";rport;branch"), other)
+    call = box.last(Incoming).call
+    [ok] = box.do("answer", call, make_offer("192.0.2.1", 4000))
+    box.feed(request("ACK", cseq=2, to_tag=ok.to_tag, source=other), other)
+    box.do("hangup", call)
+    assert box.to[-1] == other
