@@ -97,7 +97,9 @@ def test_a_mutating_peer_in_a_call_raises_nothing_and_leaves_nothing(seed: int) 
         box.wait(rng.choice((0, 600, 5_000)))
         if rng.random() < 0.2:
             box.do("reanswer", call, sdp.make_offer("192.0.2.1", 4000))
-    box.do("hangup", call)
+    # A damaged tag may have made an INVITE within the dialog a call of its own.
+    for event in box.of(Incoming):
+        box.do("hangup", event.call)
     box.wait(200_000)
     stats = box.core.stats()
     assert (stats.dialogs, stats.transactions, stats.timers) == (0, 0, 0)
