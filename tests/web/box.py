@@ -1,10 +1,12 @@
-"""A web process in the test's own loop, with a control peer behind it and HTTP clients before it."""
+"""A web process in the test's own loop: a control peer behind it, HTTP clients before it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import ssl
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -80,31 +82,54 @@ async def box(
     passwords: tuple[str, ...] = ("ana", "boris", "dina", "root"),
     **web: Any,
 ) -> AsyncIterator[Box]:
-    site = scenes.site(http_port=free_port(), https_port=free_port(), **web)
-    secrets = Secrets.load(data / "secrets.toml")
-    for person in passwords:
-        secrets.set_password(person, PASSWORD)
-    secrets.ensure(site)
-    secrets.save()
-    control = ControlPeer(data / "control.sock", live or scenes.quiet(site.demo))
+    (data / "secrets.toml").touch(0o600)
+    (data / "secrets.toml").write_bytes(_secrets(passwords))
+    control = ControlPeer(data / "control.sock", live or scenes.quiet(bool(web.get("demo"))))
     if control_runs:
         await control.start()
-    process = asyncio.create_task(run(site, data, data / "control.sock"))
-    running = Box(site, data, control)
-    try:
-        async with httpx.AsyncClient() as probe, asyncio.timeout(20):
-            wanted = 200 if control_runs else 503
-            while not process.done():
-                with contextlib.suppress(httpx.TransportError):
-                    answer = await probe.get(f"{running.http}/api/v1/health")
-                    if answer.status_code == wanted:
-                        break
-                await asyncio.sleep(0.02)
-        if process.done():
-            process.result()
-        yield running
-    finally:
-        await running.close()
-        process.cancel()
-        await asyncio.gather(process, return_exceptions=True)
-        await control.stop()
+    for last in (False, False, True):
+        site = scenes.site(http_port=free_port(), https_port=free_port(), **web)
+        process = asyncio.create_task(run(site, data, data / "control.sock"))
+        running = Box(site, data, control)
+        try:
+            try:
+                await _answering(running, process, 200 if control_runs else 503)
+            except OSError:
+                # Another program took the port between the choice and its use.
+                if last:
+                    raise
+                continue
+            yield running
+            break
+        finally:
+            await running.close()
+            process.cancel()
+            await asyncio.gather(process, return_exceptions=True)
+            if last or not process.done() or process.cancelled():
+                await control.stop()
+
+
+async def _answering(running: Box, process: asyncio.Task[None], wanted: int) -> None:
+    """Returns when health answers with the status wanted; raises what ended the process."""
+    async with httpx.AsyncClient() as probe, asyncio.timeout(20):
+        while True:
+            if process.done():
+                return process.result()
+            with contextlib.suppress(httpx.TransportError):
+                answer = await probe.get(f"{running.http}/api/v1/health")
+                if answer.status_code == wanted:
+                    return None
+            await asyncio.sleep(0.01)
+
+
+@functools.cache
+def _secrets(passwords: tuple[str, ...]) -> bytes:
+    """A secrets file with `PASSWORD` for each person; hashing is slow by design, so done once."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "secrets.toml"
+        secrets = Secrets.load(path)
+        for person in passwords:
+            secrets.set_password(person, PASSWORD)
+        secrets.ensure(scenes.site())
+        secrets.save()
+        return path.read_bytes()

@@ -4,70 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import wave
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from appliance.events import (
-    Answered,
-    CallOpened,
-    Connect,
-    Disconnect,
-    Fact,
-    Offer,
-    OfferEnd,
-    QEnter,
-    QLeave,
-    RecordingEnded,
-    RecordingStarted,
-    WrapEnd,
-    WrapStart,
-)
+from appliance.events import RecordingStarted
 from appliance.ledger.writer import Ledger
 from tests.web import scenes
 from tests.web.box import Box, box
-
-
-def answered(call: str, at: int, agent: str, caller: str, recording: str | None) -> list[Fact]:
-    """A caller who waits 8 s, talks for a minute with `agent`, and is recorded."""
-    entry, up, end = f"{call}-e", at + 10_000, at + 70_000
-    key = {"call": call, "entry": entry, "queue": "sales"}
-    facts: list[Fact] = [
-        CallOpened(at=at, call=call, direction="in", door="line:line1", caller=caller),
-        Answered(at=at + 1000, call=call, party="line:line1"),
-        QEnter(at=at + 2000, **key, caller=caller),
-        Offer(at=at + 3000, **key, offer=f"{call}-o", agent=agent),
-        OfferEnd(at=up, **key, offer=f"{call}-o", agent=agent, result="accepted"),
-        Connect(at=up, **key, agent=agent),
-        QLeave(at=up, **key, reason="answered", agent=agent),
-    ]
-    if recording:
-        path = f"recordings/{recording}.wav"
-        facts += [
-            RecordingStarted(at=up, call=call, recording=recording, path=path, agent=agent),
-            RecordingEnded(
-                at=end, call=call, recording=recording, duration_ms=60_000, reason="done"
-            ),
-        ]
-    facts += [
-        WrapStart(at=end, agent=agent, **key),
-        Disconnect(at=end, call=call, side="caller", cause="normal"),
-        WrapEnd(at=end + 5000, agent=agent, **key),
-    ]
-    return facts
+from tests.web.history import answered, write_recording
 
 
 @pytest.fixture
 async def running(tmp_path: Path, free_port: Callable[[], int]) -> AsyncIterator[Box]:
-    (tmp_path / "recordings").mkdir()
-    with wave.open(str(tmp_path / "recordings" / "r1.wav"), "wb") as file:
-        file.setnchannels(2)
-        file.setsampwidth(2)
-        file.setframerate(8000)
-        file.writeframes(bytes(range(256)) * 250)
+    write_recording(tmp_path / "recordings" / "r1.wav", 2.0)
     (tmp_path / "secret.wav").write_bytes(b"not for pages")
     now = scenes.clock()
     facts = [

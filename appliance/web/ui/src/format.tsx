@@ -40,10 +40,10 @@ export const Duration = (props: { ms: number }): VNode => (
 );
 
 export const time = (ms: number, zone?: string): string =>
-  dates({ hour: "2-digit", minute: "2-digit", second: "2-digit", ...at(zone) }).format(ms);
+  dates({ timeStyle: "medium", hourCycle: "h23", ...at(zone) }).format(ms);
 
 export const dateTime = (ms: number, zone?: string): string =>
-  dates({ dateStyle: "medium", timeStyle: "medium", ...at(zone) }).format(ms);
+  dates({ dateStyle: "medium", timeStyle: "medium", hourCycle: "h23", ...at(zone) }).format(ms);
 
 const at = (zone?: string): Intl.DateTimeFormatOptions => (zone ? { timeZone: zone } : {});
 

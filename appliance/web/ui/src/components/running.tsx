@@ -29,12 +29,12 @@ export function RunningCalls(): VNode {
       <table class="table-sm figures table" data-running>
         <thead>
           <tr>
-            <th scope="col" class="ps-0">
+            <th scope="col" class="!ps-0">
               {t("board.caller")}
             </th>
             <th scope="col">{t("board.where")}</th>
             <th scope="col">{t("board.with")}</th>
-            <th scope="col" class="pe-0 text-end">
+            <th scope="col" class="!pe-0 text-end">
               {t("board.since")}
             </th>
           </tr>
@@ -42,7 +42,7 @@ export function RunningCalls(): VNode {
         <tbody>
           {calls.map((one) => (
             <tr key={one.call}>
-              <td class="ps-0">
+              <td class="!ps-0">
                 <span class="flex items-center gap-2">
                   <DirectionIcon direction={one.direction} />
                   <span>
@@ -75,7 +75,7 @@ export function RunningCalls(): VNode {
                   "–"
                 )}
               </td>
-              <td class="pe-0 text-end">
+              <td class="!pe-0 text-end">
                 <Since at={one.since} />
               </td>
             </tr>

@@ -72,7 +72,7 @@ function Menu(): VNode | null {
 
 function Settings(): VNode {
   return (
-    <div class="flex items-center gap-2">
+    <div class="flex flex-wrap items-center gap-2">
       <label class="flex items-center gap-1">
         <span class="sr-only">{t("app.language")}</span>
         <Icon name="globe" class="quiet hidden size-4 sm:block" />

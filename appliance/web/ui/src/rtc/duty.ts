@@ -170,7 +170,7 @@ effect(() => {
   if (wantsSound.value && socketOpen.value) {
     // Which page has the sound is told right after the first state; do not take it before.
     if (audioPage.value === undefined) return;
-    if (!peer && !starting.peek()) void claim(false);
+    if (!peer && !starting.peek() && !taking) void claim(false);
   } else if (!wantsSound.value) dropPeer();
 });
 
@@ -187,17 +187,24 @@ effect(() => {
   if (peerState.value === "connected" && myself.value && !myself.value.reachable) {
     unheard = window.setTimeout(() => {
       if (wantsSound.value) void ensurePeer().catch(() => undefined);
-    }, 3000);
+    }, 2000);
   }
 });
 
 setInterval(() => {
-  if (peer?.connected) void peer.quality().then((now) => (quality.value = now));
+  if (peer?.connected) {
+    void peer
+      .quality()
+      .then((now) => (quality.value = now))
+      .catch(() => undefined);
+  }
 }, 2000);
 
 // --- one page at a time -----------------------------------------------------------------------
 
 let release: (() => void) | null = null;
+/** The person has just chosen this page: who had the sound before does not count. */
+let taking = false;
 
 /** Takes the browser's lock for this agent. False when another tab has it and `steal` is not set. */
 async function takeLock(steal: boolean): Promise<boolean> {
@@ -259,10 +266,15 @@ effect(() => {
 
 /** The person wants the sound on this page. */
 export async function useHere(): Promise<void> {
-  await unlock().catch(() => undefined);
-  if (!(await takeLock(true))) return;
-  elsewhere.value = false;
-  await ensurePeer().catch(() => undefined);
+  taking = true;
+  try {
+    await unlock().catch(() => undefined);
+    await takeLock(true);
+    elsewhere.value = false;
+    await ensurePeer().catch(() => undefined);
+  } finally {
+    taking = false;
+  }
 }
 
 // --- ringing ----------------------------------------------------------------------------------
@@ -289,6 +301,9 @@ effect(() => {
 addEventListener("beforeunload", (event) => {
   if (inCall.peek() && browserDoor.peek() && !elsewhere.peek()) event.preventDefault();
 });
+
+// A page that leaves says so: the box need not wait until it misses us.
+addEventListener("pagehide", () => peer?.close());
 
 // --- what the buttons do ----------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ function preferG711(transceiver: RTCRtpTransceiver): void {
   const rank = (mime: string): number =>
     ({ "audio/pcmu": 0, "audio/pcma": 1 })[mime.toLowerCase()] ?? 2;
   const sorted = codecs
+    .filter((one) => one.clockRate === 8000)
     .filter((one) => rank(one.mimeType) < 2 || /telephone-event$/i.test(one.mimeType))
     .sort((a, b) => rank(a.mimeType) - rank(b.mimeType));
   if (sorted.length) transceiver.setCodecPreferences(sorted);

@@ -164,7 +164,7 @@ function Alarms(): VNode | null {
   return (
     <ul class="mb-4 grid gap-2" aria-label={t("board.alarms")}>
       {alarms.map((one) => (
-        <li key={one.id} class={`alert ${alarmLook[one.severity]}`}>
+        <li key={one.id} class={`alert alert-soft ${alarmLook[one.severity]}`}>
           <Icon name={one.severity === "info" ? "info" : "alert"} />
           <span dir="auto">
             <strong>{one.title}</strong> {one.detail} {one.advice}
@@ -182,12 +182,12 @@ function Agents(): VNode {
       <table class="table-sm table">
         <thead>
           <tr>
-            <th scope="col" class="ps-0">
+            <th scope="col" class="!ps-0">
               {t("board.agent")}
             </th>
             <th scope="col">{t("board.state")}</th>
             <th scope="col">{t("board.with")}</th>
-            <th scope="col" class="pe-0 text-end">
+            <th scope="col" class="!pe-0 text-end">
               {t("board.since")}
             </th>
           </tr>
@@ -195,7 +195,7 @@ function Agents(): VNode {
         <tbody>
           {agents.map((one) => (
             <tr key={one.id} data-agent={one.id}>
-              <th scope="row" class="ps-0 font-medium">
+              <th scope="row" class="!ps-0 font-medium">
                 <bdi>{one.name}</bdi>
               </th>
               <td>
@@ -208,7 +208,7 @@ function Agents(): VNode {
                 )}
               </td>
               <td>{one.call ? <Caller caller={one.call.caller} name={one.call.caller_name} /> : "–"}</td>
-              <td class="pe-0 text-end">
+              <td class="!pe-0 text-end">
                 <Since at={one.since} />
               </td>
             </tr>
@@ -227,12 +227,12 @@ function Waiting(): VNode {
       <table class="table-sm figures table">
         <thead>
           <tr>
-            <th scope="col" class="ps-0">
+            <th scope="col" class="!ps-0">
               {t("board.position")}
             </th>
             <th scope="col">{t("board.caller")}</th>
             <th scope="col">{t("board.queue")}</th>
-            <th scope="col" class="pe-0 text-end">
+            <th scope="col" class="!pe-0 text-end">
               {t("board.wait")}
             </th>
           </tr>
@@ -240,7 +240,7 @@ function Waiting(): VNode {
         <tbody>
           {waiting.map((one) => (
             <tr key={one.entry}>
-              <td class="ps-0 font-bold">{number(one.position)}</td>
+              <td class="!ps-0 font-bold">{number(one.position)}</td>
               <td>
                 <Caller caller={one.caller} name={one.caller_name} />
                 {one.offered_to.length > 0 && (
@@ -253,7 +253,7 @@ function Waiting(): VNode {
               <td>
                 <bdi>{queueName(one.queue)}</bdi>
               </td>
-              <td class="pe-0 text-end">
+              <td class="!pe-0 text-end">
                 <Since at={one.since} />
               </td>
             </tr>
@@ -271,12 +271,12 @@ export function Board(): VNode {
     <div class={fresh.value ? "" : "opacity-90"} data-fresh={fresh.value}>
       <Heading class="mb-4">{t("board.title")}</Heading>
       <Alarms />
-      <div class="grid gap-4 lg:grid-cols-2">
+      <div class="grid grid-cols-1 gap-4 lg:grid-cols-2">
         {live.value.queues.map((one) => (
           <QueueCard key={one.id} queue={one} />
         ))}
       </div>
-      <div class="mt-4 grid items-start gap-4 lg:grid-cols-2">
+      <div class="mt-4 grid grid-cols-1 items-start gap-4 lg:grid-cols-2">
         <Panel title={t("board.callers")}>
           <Waiting />
         </Panel>

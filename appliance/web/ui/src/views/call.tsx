@@ -108,7 +108,7 @@ function Journey(props: { row: CallRow; zone: string | undefined }): VNode {
   return (
     <ol class="grid gap-1.5">
       {(call.steps ?? []).map((step, i) => (
-        <li key={i} class="grid grid-cols-[5.500rem_4.500rem_1fr] gap-2 text-sm">
+        <li key={i} class="grid grid-cols-[4.5rem_4rem_1fr] gap-2 text-sm">
           <span class="figures quiet">
             <bdi>{time(step.at, zone)}</bdi>
           </span>
@@ -154,8 +154,8 @@ export function CallDetail(): VNode {
         <Heading>{t("detail.title", { time: dateTime(call.opened_at, zone) })}</Heading>
         <Outcome outcome={call.outcome} />
       </div>
-      <div class="grid items-start gap-4 lg:grid-cols-2">
-        <div class="grid gap-4">
+      <div class="grid grid-cols-1 items-start gap-4 lg:grid-cols-2">
+        <div class="grid grid-cols-1 gap-4">
           <section class="panel p-4">
             <dl class="grid grid-cols-2 gap-3 sm:grid-cols-3">
               <div>

@@ -100,10 +100,10 @@ function Phone(): VNode {
         <table class="table-sm mt-2 table">
           <thead>
             <tr>
-              <th scope="col" class="ps-0">
+              <th scope="col" class="!ps-0">
                 {t("demo.extension")}
               </th>
-              <th scope="col" class="pe-0">
+              <th scope="col" class="!pe-0">
                 {t("demo.secret")}
               </th>
             </tr>
@@ -111,13 +111,13 @@ function Phone(): VNode {
           <tbody>
             {now.phones.map((one) => (
               <tr key={one.extension}>
-                <td class="ps-0">
+                <td class="!ps-0">
                   <bdi dir="ltr" class="font-mono">
                     {one.extension}
                   </bdi>{" "}
                   <bdi class="quiet">{one.name}</bdi>
                 </td>
-                <td class="pe-0">
+                <td class="!pe-0">
                   <bdi dir="ltr" class="font-mono break-all">
                     {one.secret ?? "–"}
                   </bdi>
@@ -161,8 +161,8 @@ export function Demo(): VNode {
     <>
       <Heading>{t("demo.title")}</Heading>
       <p class="quiet mt-2 mb-4 max-w-3xl">{t("demo.intro")}</p>
-      <div class="grid items-start gap-4 lg:grid-cols-[minmax(0,2fr)_minmax(20rem,1fr)]">
-        <div class="grid gap-4">
+      <div class="grid grid-cols-1 items-start gap-4 lg:grid-cols-[minmax(0,2fr)_minmax(0,1fr)]">
+        <div class="grid grid-cols-1 gap-4">
           <Panel title={t("demo.agents")}>
             <Agents />
             <p class="quiet mt-3 flex items-start gap-2 text-sm">
@@ -174,7 +174,7 @@ export function Demo(): VNode {
             <RunningCalls />
           </Panel>
         </div>
-        <div class="grid gap-4">
+        <div class="grid grid-cols-1 gap-4">
           <Panel title={t("demo.lines")}>
             <Lines />
           </Panel>

@@ -103,9 +103,11 @@ function Who(props: { now: AgentCall }): VNode {
     <p class="mt-1 text-2xl leading-snug font-bold break-words sm:text-3xl" data-caller>
       {caller_name ? <bdi>{caller_name}</bdi> : caller ? <bdi dir="ltr">{caller}</bdi> : t("app.unknown_caller")}
       {caller_name && caller && (
-        <bdi dir="ltr" class="figures quiet block text-xl font-medium">
-          {caller}
-        </bdi>
+        <span class="quiet block text-xl font-medium">
+          <bdi dir="ltr" class="figures">
+            {caller}
+          </bdi>
+        </span>
       )}
     </p>
   );
@@ -139,7 +141,7 @@ function Active(props: { agent: Agent; now: AgentCall }): VNode {
     >
       <h2 id="call-heading" class="flex items-center gap-2 font-semibold">
         <Icon name={rings ? "bell" : held ? "hold" : "phone"} class="size-5" />
-        <span role="status">{t(heading(now))}</span>
+        {t(heading(now))}
         {recorded && (
           <span class="badge badge-error badge-sm ms-auto gap-1">
             <Icon name="rec" class="size-3" />
@@ -147,6 +149,9 @@ function Active(props: { agent: Agent; now: AgentCall }): VNode {
           </span>
         )}
       </h2>
+      <p class="sr-only" role="status">
+        {t(heading(now))}: {now.caller_name ?? now.caller ?? t("app.unknown_caller")}
+      </p>
       <Who now={now} />
       <dl class="mt-4 flex flex-wrap gap-x-8 gap-y-3">
         {now.queue_name && (
@@ -277,12 +282,7 @@ export function CallCard(props: { agent: Agent }): VNode {
   const { agent } = props;
   if (agent.call) return <Active agent={agent} now={agent.call} />;
   if (agent.phase === "wrap") return <Wrap agent={agent} />;
-  const hint: Key =
-    agent.phase === "ready"
-      ? "call.none_ready"
-      : agent.phase === "offline"
-        ? "call.none_offline"
-        : "call.none_not_ready";
+  const hint: Key = agent.phase === "ready" ? "call.none_ready" : "call.none_not_ready";
   return (
     <section class="panel items-center px-6 py-10 text-center" data-call="none">
       <Icon name="phone" class="quiet size-10 opacity-60" />

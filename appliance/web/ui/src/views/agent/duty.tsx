@@ -13,7 +13,8 @@ export function DutyCard(props: { agent: Agent }): VNode {
   if (agent.phase === "offline") {
     const phone = agent.door === "phone";
     return (
-      <section class="panel items-center p-6 text-center">
+      <section class="panel items-center px-6 py-12 text-center" data-call="off">
+        <p class="mb-5 text-lg">{t("call.none_offline")}</p>
         <button
           type="button"
           class="btn btn-primary btn-lg"
@@ -31,10 +32,10 @@ export function DutyCard(props: { agent: Agent }): VNode {
   }
   const after = agent.phase === "busy" || agent.phase === "wrap";
   const chosen = after
-    ? agent.next_state
-    : agent.phase === "ready" || agent.phase === "not_ready"
-      ? agent.phase
-      : null;
+    ? (agent.next_state ?? "ready")
+    : agent.phase === "not_ready"
+      ? "not_ready"
+      : "ready";
   const reasons = live.value?.pause_reasons ?? [];
   const choose = (state: "ready" | "not_ready" | "offline", reason?: string) => () =>
     void attempt(() => setState(state, reason ?? null));

@@ -103,12 +103,12 @@ function MyQueues(): VNode {
       <table class="table-sm figures table">
         <thead>
           <tr>
-            <th scope="col" class="ps-0">
+            <th scope="col" class="!ps-0">
               {t("call.queue")}
             </th>
             <th scope="col">{t("queues.waiting")}</th>
             <th scope="col">{t("queues.longest")}</th>
-            <th scope="col" class="pe-0">
+            <th scope="col" class="!pe-0">
               {t("queues.ready")}
             </th>
           </tr>
@@ -116,13 +116,13 @@ function MyQueues(): VNode {
         <tbody>
           {queues.map((one) => (
             <tr key={one.id}>
-              <th scope="row" class="ps-0 font-medium">
+              <th scope="row" class="!ps-0 font-medium">
                 <bdi>{one.name}</bdi>
                 {!one.open && <span class="quiet"> · {t("queues.closed")}</span>}
               </th>
               <td class={one.waiting ? "font-bold" : ""}>{number(one.waiting)}</td>
               <td>{one.oldest_since ? <Duration ms={boxNow() - one.oldest_since} /> : "–"}</td>
-              <td class="pe-0">{number(one.ready)}</td>
+              <td class="!pe-0">{number(one.ready)}</td>
             </tr>
           ))}
         </tbody>
@@ -155,13 +155,13 @@ export function AgentView(): VNode {
           <ShortcutButton />
         </div>
       </div>
-      <div class="grid items-start gap-4 lg:grid-cols-[minmax(0,2fr)_minmax(20rem,1fr)]">
-        <div class="grid gap-4">
+      <div class="grid grid-cols-1 items-start gap-4 lg:grid-cols-[minmax(0,2fr)_minmax(0,1fr)]">
+        <div class="grid grid-cols-1 gap-4">
           {hasSound() && <SoundProblems />}
-          <CallCard agent={agent} />
+          {(agent.phase !== "offline" || agent.call) && <CallCard agent={agent} />}
           <DutyCard agent={agent} />
         </div>
-        <div class="grid gap-4">
+        <div class="grid grid-cols-1 gap-4">
           <DialBox agent={agent} />
           <MyQueues />
           {hasSound() && <SoundPanel />}
