@@ -29,6 +29,8 @@ MAX_PAYLOAD: Final = 480
 FIRST_DEPTH: Final = 1
 MAX_DEPTH: Final = 10
 """Frames that a late packet may push the delay out by; a later one is lost."""
+MAX_STRAGGLE: Final = 4
+"""The same for one that newer packets have overtaken: 80 ms."""
 _MAX_AHEAD: Final = 60 * FRAME
 _MAX_JUMP: Final = 8000
 _LOW_FRAMES: Final = 2
@@ -304,7 +306,13 @@ class Jitter:
             self._newest[slot] = position
             self._margin[slot] = min(int(self._margin[slot]), margin)
         elif margin < 0:
-            return False
+            late = (-margin + FRAME - 1) // FRAME
+            if late > MAX_STRAGGLE or int(self._newest[slot]) - read > MAX_DEPTH * FRAME:
+                return False
+            # Overtaken and too late: wait for its like from now on by stepping back.
+            self._read[slot] -= late * FRAME
+            self._spare[slot] = 0
+            self._margin[slot] = min(int(self._margin[slot]), 0)
         self._copy(slot, position, payload)
         return True
 

@@ -1,4 +1,4 @@
-"""The other ends of media in tests: an RTP endpoint on a real socket, a line and a page in memory."""
+"""The other ends of media in tests: an RTP endpoint on a real socket, a line and a page."""
 
 from __future__ import annotations
 
