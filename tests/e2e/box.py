@@ -56,7 +56,7 @@ name = "Pip's desk"
 name = "Sales"
 extension = "301"
 agents = ["ana", "bo", "pip"]
-wrap_up_s = 3
+wrap_up_s = 20
 leave_when_empty = false
 [menus.main]
 prompt = { text = "Welcome. For sales, press one." }

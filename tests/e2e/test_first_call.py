@@ -24,6 +24,15 @@ CALLER = speech_like(5, seed=11)
 AGENT = speech_like(6, seed=22)
 OUTPUT = Path(__file__).parents[1] / "output"
 
+PLAIN_MICROPHONE = """
+const open = navigator.mediaDevices?.getUserMedia.bind(navigator.mediaDevices);
+if (open) navigator.mediaDevices.getUserMedia = (wanted) => open({ audio: {
+  ...(typeof wanted.audio === "object" ? wanted.audio : {}),
+  echoCancellation: false, noiseSuppression: false, autoGainControl: false } });
+"""
+"""The page asks for the browser's noise suppression, which changes sound so that it cannot be
+compared sample by sample; it is Chromium's and not what is tested here."""
+
 
 def pcm(samples: np.ndarray) -> np.ndarray:
     return np.clip(samples * 32767, -32768, 32767).astype(np.int16)
@@ -44,6 +53,7 @@ async def test_from_the_line_through_menu_and_queue_to_a_browser_and_into_the_li
         Box(tmp_path, free_port) as box,
         chromium(microphone=microphone, loop=True) as browser,
     ):
+        await browser.context.add_init_script(PLAIN_MICROPHONE)
         agent = await browser.page(f"{box.url}/demo")
         page = agent.page
         await page.get_by_role("button", name="Sign in as Ana").click()

@@ -19,6 +19,7 @@ audio_alert aubridge,nil
 rtp_ports {rtp}-{rtp_end}
 module_path /usr/lib/baresip/modules
 module g711.so
+module aufile.so
 module aubridge.so
 module_app account.so
 module_app menu.so
