@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from appliance.browser.port import PeerRefused, PeerStateName
 from appliance.ipc import Refused
 from appliance.live import AgentPeer, Done, Live, PeerSdp, SetAgentState
 from appliance.web.pages import STATIC
-from tests.browser.chromium import Chromium, chromium
+from tests.browser.chromium import Chromium
 from tests.web import scenes
 from tests.web.box import Box, box
 
@@ -125,24 +125,19 @@ class Rig:
 
 @asynccontextmanager
 async def rig(
+    browser: Chromium,
     data: Path,
     free_port: Callable[[], int],
     live: Live | None = None,
-    *,
-    microphone: Path | None = None,
-    flags: Sequence[str] = (),
-    locale: str = "en-US",
-    permissions: Sequence[str] = ("microphone",),
     **web: Any,
 ) -> AsyncIterator[Rig]:
-    built()
-    async with (
-        box(data, free_port, live, **web) as office,
-        chromium(microphone, loop=True, flags=flags, locale=locale) as browser,
-    ):
+    """A fresh web process and a fresh profile of `browser`."""
+    async with box(data, free_port, live, **web) as office:
         # Its own context: here the pages' policy of contents is to hold.
         context = await browser.browser.new_context(
-            permissions=list(permissions), locale=locale, viewport={"width": 1280, "height": 860}
+            permissions=["microphone"],
+            locale="en-US",
+            viewport={"width": 1280, "height": 860},
         )
         one = Rig(office, browser, context)
         try:

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import pytest
-from playwright.async_api import Page, expect
+import pytest_asyncio
+from playwright.async_api import Page, WebSocketRoute, expect
 
 from appliance.ledger.writer import Ledger
-from tests.browser.page_rig import Rig, axe, picture, rig
+from tests.browser.chromium import Chromium, chromium
+from tests.browser.page_rig import Rig, axe, built, picture, rig
 from tests.web import scenes
 from tests.web.history import abandoned, answered, write_recording
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Chromium]:
+    """One Chromium for all tests here; each takes a fresh profile of it."""
+    built()
+    async with chromium() as one:
+        yield one
 
 
 async def ledger(data: Path, busy: bool = True) -> int:
@@ -46,11 +56,11 @@ async def overflow(page: Page) -> int:
 
 
 async def test_the_board_moves_with_the_switch(
-    tmp_path: Path, free_port: Callable[[], int]
+    tmp_path: Path, free_port: Callable[[], int], browser: Chromium
 ) -> None:
     facts = await ledger(tmp_path)
     live = msgspec.structs.replace(scenes.busy(), facts=facts)
-    async with rig(tmp_path, free_port, live) as office:
+    async with rig(browser, tmp_path, free_port, live) as office:
         page = await office.page("/board", "dina")
         sales = page.locator("[data-queue=sales]")
         await expect(sales.locator("[data-figure=waiting]")).to_have_text("2")
@@ -66,8 +76,10 @@ async def test_the_board_moves_with_the_switch(
         assert office.complaints == []
 
 
-async def test_a_new_fact_moves_the_figures(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    async with rig(tmp_path, free_port, scenes.quiet()) as office:
+async def test_a_new_fact_moves_the_figures(
+    tmp_path: Path, free_port: Callable[[], int], browser: Chromium
+) -> None:
+    async with rig(browser, tmp_path, free_port, scenes.quiet()) as office:
         page = await office.page("/board", "dina")
         sales = page.locator("[data-queue=sales]")
         await expect(sales.get_by_text("No value yet").first).to_be_visible()
@@ -82,27 +94,35 @@ async def test_a_new_fact_moves_the_figures(tmp_path: Path, free_port: Callable[
         await book.close()
 
 
-async def test_a_lost_connection_is_said_over_the_whole_width(
-    tmp_path: Path, free_port: Callable[[], int]
+async def test_a_silent_network_is_noticed_though_the_socket_looks_open(
+    tmp_path: Path, free_port: Callable[[], int], browser: Chromium
 ) -> None:
-    async with rig(tmp_path, free_port, scenes.busy()) as office:
+    async with rig(browser, tmp_path, free_port, scenes.busy()) as office:
+        silent = False
+
+        def wire(page_side: WebSocketRoute) -> None:
+            box_side = page_side.connect_to_server()
+            page_side.on_message(lambda text: None if silent else box_side.send(text))
+            box_side.on_message(lambda text: None if silent else page_side.send(text))
+
+        await office.context.route_web_socket(re.compile("/api/v1/live"), wire)
         page = await office.page("/board", "dina")
-        await expect(page.locator("[data-queue=sales]")).to_be_visible()
-        await office.context.set_offline(True)
-        await page.evaluate("0")
-        await office.control.stop()
-        await expect(page.locator("[data-banner]")).to_be_visible(timeout=15_000)
-        await office.control.start()
-        await office.context.set_offline(False)
+        waiting = page.locator("[data-queue=sales] [data-figure=waiting]")
+        await expect(waiting).to_have_text("2")
+        silent = True
+        await expect(page.locator("[data-banner=stale]")).to_be_visible(timeout=15_000)
+        silent = False
+        office.show(scenes.quiet())
         await expect(page.locator("[data-banner]")).to_be_hidden(timeout=15_000)
+        await expect(waiting).to_have_text("0")
 
 
 async def test_calls_are_listed_searched_opened_and_heard(
-    tmp_path: Path, free_port: Callable[[], int]
+    tmp_path: Path, free_port: Callable[[], int], browser: Chromium
 ) -> None:
     facts = await ledger(tmp_path)
     live = msgspec.structs.replace(scenes.quiet(), facts=facts)
-    async with rig(tmp_path, free_port, live) as office:
+    async with rig(browser, tmp_path, free_port, live) as office:
         page = await office.page("/calls", "dina")
         rows = page.locator("tbody tr")
         await expect(rows).to_have_count(9)
@@ -136,9 +156,9 @@ async def test_calls_are_listed_searched_opened_and_heard(
 
 
 async def test_the_demo_office_signs_in_with_one_press(
-    tmp_path: Path, free_port: Callable[[], int]
+    tmp_path: Path, free_port: Callable[[], int], browser: Chromium
 ) -> None:
-    async with rig(tmp_path, free_port, scenes.busy(True), demo=True) as office:
+    async with rig(browser, tmp_path, free_port, scenes.busy(True), demo=True) as office:
         page = await office.page("/")
         await expect(page.locator("[data-person]")).to_have_count(4)
         await expect(page.locator("[data-running] tbody tr")).to_have_count(3)
@@ -210,11 +230,11 @@ async def _every_view(office: Rig, page: Page, thorough: bool) -> list[str]:
 @pytest.mark.parametrize("language", ["en", "fa"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 async def test_every_view_is_accessible_and_fits_a_phone(
-    tmp_path: Path, free_port: Callable[[], int], language: str, theme: str
+    tmp_path: Path, free_port: Callable[[], int], browser: Chromium, language: str, theme: str
 ) -> None:
     facts = await ledger(tmp_path)
     live = msgspec.structs.replace(scenes.busy(True), facts=facts)
-    async with rig(tmp_path, free_port, live, demo=True) as office:
+    async with rig(browser, tmp_path, free_port, live, demo=True) as office:
         page = await office.page("/sign-in", language=language, theme=theme)
         await page.wait_for_selector("form")
         found = [f"sign in: {one}" for one in await axe(page)]
@@ -230,8 +250,10 @@ async def test_every_view_is_accessible_and_fits_a_phone(
             await picture(page, f"board_fa_{theme}")
 
 
-async def test_every_language_fits_a_phone(tmp_path: Path, free_port: Callable[[], int]) -> None:
-    async with rig(tmp_path, free_port, scenes.busy()) as office:
+async def test_every_language_fits_a_phone(
+    tmp_path: Path, free_port: Callable[[], int], browser: Chromium
+) -> None:
+    async with rig(browser, tmp_path, free_port, scenes.busy()) as office:
         page = await office.page("/agent", "ana")
         await page.wait_for_selector("[data-call]")
         await page.set_viewport_size({"width": 390, "height": 860})
@@ -255,9 +277,9 @@ TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
 
 
 async def test_the_first_load_is_small_and_asks_nobody_else(
-    tmp_path: Path, free_port: Callable[[], int]
+    tmp_path: Path, free_port: Callable[[], int], browser: Chromium
 ) -> None:
-    async with rig(tmp_path, free_port, scenes.quiet()) as office:
+    async with rig(browser, tmp_path, free_port, scenes.quiet()) as office:
         page = await office.context.new_page()
         sizes: dict[str, int] = {}
         protocol = await office.context.new_cdp_session(page)
