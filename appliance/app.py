@@ -170,8 +170,9 @@ class Office:
 
     async def wait_ready(self) -> None:
         """Return once calls can be taken."""
-        while (await self.health()).status == "starting":
-            await asyncio.sleep(0.05)  # noqa: ASYNC110 - another process: there is nothing to wait on
+        # Another process: there is nothing to wait on but its answer.
+        while (await self.health()).status == "starting":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
 
 
 async def _drain(connection: ipc.Connection) -> None:

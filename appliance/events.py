@@ -9,7 +9,8 @@ milliseconds. Ids are strings: `call` names one call from the first ring to the 
 
 Guarantees that the writers keep and the readers may rely on:
 
-- each call has one `CallOpened` first and one `Disconnect` last;
+- each call has one `CallOpened` first and one `Disconnect`; only the wrap-up, the release of an
+  analog line and the end of a recording may come after it;
 - each `QEnter` is closed by exactly one `QLeave` with one reason of `LEAVE_REASONS`;
 - each `Offer` is closed by exactly one `OfferEnd`; `Connect` comes at most once an entry, before
   the `QLeave` with reason `answered` (both carry the same `at`);
@@ -56,7 +57,8 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallOpened(Fact):
-    """A call exists. `door` is the party it came in by; numbers are as signalled, None if withheld."""
+    """A call exists. `door` is the party it came in by; numbers are as signalled, None when
+    withheld."""
 
     call: str
     direction: Direction

@@ -9,8 +9,9 @@ send. It stays unconnected only to find out where a leg really sends from, for `
 it was aimed at a new address:
 
 - a packet from the signalled address settles it at once;
-- RTP of the agreed payload type from another port of the signalled host settles it on that port
-  once two packets in a row came, unless the signalled address was heard (a phone behind NAT);
+- RTP of the agreed payload type from another port of the signalled host, or from the host that
+  the peer's signalling comes from, settles it there once two packets in a row came, unless the
+  signalled address was heard (phones behind NAT, phones with two addresses);
 - another host is accepted, after five packets in a row, only when the signalled host is a private
   address outside our own network and the packets come from a public one: then the signalled
   address cannot be reached from here, as happens with a phone that does not know its NAT;
@@ -56,8 +57,11 @@ class PortTaken(Exception):
 class Latch:
     """Decides from where a leg's packets are taken; see the module's text for the rule."""
 
-    def __init__(self, signalled: Address, local_host: str) -> None:
+    def __init__(
+        self, signalled: Address, local_host: str, signalling_host: str | None = None
+    ) -> None:
         self.signalled = signalled
+        self._hosts = {signalled[0], signalling_host}
         self._anywhere = _unreachable(signalled[0], local_host)
         self._candidate: tuple[Address, int, int] | None = None
         """Where from, SSRC and next sequence number."""
@@ -67,7 +71,7 @@ class Latch:
         """The address that is settled by this packet, or None while it is not."""
         if source == self.signalled:
             return source
-        if source[0] == self.signalled[0]:
+        if source[0] in self._hosts:
             needed = _SAME_HOST_PACKETS
         elif self._anywhere and ipaddress.ip_address(source[0]).is_global:
             needed = _OTHER_HOST_PACKETS
@@ -214,6 +218,7 @@ class PacketIO:
         event_receive: int | None,
         send: bool,
         receive: bool,
+        signalling_host: str | None = None,
     ) -> None:
         """Where the leg sends and what it speaks; may come again. Unknown legs do nothing."""
         port = self._ports.get(number)
@@ -236,7 +241,7 @@ class PacketIO:
                 _disconnect(port.rtp)
                 port.connected = False
             _empty(port.rtp)
-            port.latch = Latch(remote, port.host)
+            port.latch = Latch(remote, port.host, signalling_host)
             port.learn_until = self._engine.now + LEARN_TICKS
         self._engine.expect_audio(number, port.receive)
         self._plan()

@@ -289,6 +289,7 @@ class MediaProcess(PeerOwner):
             c.event_receive,
             c.send,
             c.receive,
+            c.signalling_host,
         )
 
     def _open_line(self, command: protocol.OpenLine) -> None:

@@ -50,6 +50,9 @@ class AimRtp(Message, frozen=True, tag=True):
     event_receive: int | None = None
     send: bool = True
     receive: bool = True
+    signalling_host: str | None = None
+    """Where the peer's signalling comes from: RTP may come from there as well as from
+    `remote_host` (phones with two addresses, phones behind NAT)."""
 
 
 class OpenLine(Message, frozen=True, tag=True):

@@ -508,6 +508,7 @@ class Core:
                 offer,
                 hop.flow.local_host,
                 hop.flow.transport,
+                source[0],
             )
         )
 

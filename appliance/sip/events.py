@@ -77,7 +77,7 @@ class SipConfig:
 class Incoming:
     """Somebody calls. `from_number` is None when withheld; `offer` is None when the caller wants
     ours (answer with `sdp.make_offer`). `local_host` is the address the peer reached us by: it
-    belongs in the SDP."""
+    belongs in the SDP. `remote_host` is where the peer's signalling comes from."""
 
     call: str
     source: Source
@@ -87,6 +87,7 @@ class Incoming:
     offer: Offer | None
     local_host: str
     transport: Transport
+    remote_host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,8 @@ class Answered:
 
     call: str
     remote: Session | None
+    remote_host: str = ""
+    """Outgoing: where the signalling of whoever answered comes from."""
 
 
 @dataclass(frozen=True, slots=True)

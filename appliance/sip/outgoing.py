@@ -39,7 +39,7 @@ class OutgoingLeg(Leg):
         super().__init__(ctx, call.key, source, credentials, source.kind == "phone")
         self._call = call
         self._given_up = False
-        self._hop = hop
+        self.hop = hop
         body = self.publish(offer)
         request = Message(
             "INVITE",
@@ -117,7 +117,7 @@ class OutgoingLeg(Leg):
                 self._end_fork(response, now)
             return
         self._guard_ring.cancel()
-        self.dialog = Dialog.calling(self._invite.request, response, self.tag, self._hop)
+        self.dialog = Dialog.calling(self._invite.request, response, self.tag, self.hop)
         self.acknowledge(cseq, now)
         if self._given_up:
             self._bye(now)
@@ -135,7 +135,7 @@ class OutgoingLeg(Leg):
 
     def _end_fork(self, response: Message, now: int) -> None:
         """Another branch of a forking proxy answered too: acknowledge it and hang it up."""
-        fork = Dialog.calling(self._invite.request, response, self.tag, self._hop)
+        fork = Dialog.calling(self._invite.request, response, self.tag, self.hop)
         first, self.dialog = self.dialog, fork
         hop = self.next_hop()
         self.dialog = first
@@ -183,7 +183,7 @@ class OutgoingCall:
         self.legs = [leg]
         for other in others:
             other.hangup(now)
-        self._ctx.emit(Answered(self.key, session))
+        self._ctx.emit(Answered(self.key, session, leg.hop.host))
 
     def failed(self, leg: OutgoingLeg, code: int, reason: str, now: int) -> None:
         self.legs = [other for other in self.legs if other is not leg]

@@ -539,6 +539,7 @@ class Switch:
                 sip=event.call,
                 offer=event.offer,
                 local_host=event.local_host,
+                remote_host=event.remote_host,
             ),
         )
         if trunk is not None:
@@ -558,6 +559,7 @@ class Switch:
             if event.remote is not None:
                 aim(w, leg, event.remote)
             return
+        leg.remote_host = event.remote_host
         if event.remote is not None:
             aim(w, leg, event.remote)
         went_up(w, leg)

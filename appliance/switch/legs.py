@@ -50,6 +50,7 @@ def aim(w: World, leg: Leg, session: Session) -> None:
             event_receive=session.event_receive,
             send=session.send,
             receive=session.receive,
+            signalling_host=leg.remote_host or None,
         )
     )
 

@@ -46,6 +46,7 @@ class Leg:
     incoming: bool = True
     offer: Offer | None = None
     local_host: str = ""
+    remote_host: str = ""
     port: int | None = None
     session: Session | None = None
     acd_offer: str | None = None
