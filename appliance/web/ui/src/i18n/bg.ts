@@ -76,6 +76,7 @@ export const bg: Messages = {
   "call.waited": "Чакал",
   "call.duration": "Времетраене",
   "call.ringing_for": "Звъни от",
+  "call.held_for": "Задържано от",
   "call.answer": "Вдигни",
   "call.reject": "Откажи",
   "call.hold": "Задръж",

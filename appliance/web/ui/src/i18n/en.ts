@@ -75,6 +75,7 @@ export const en = {
   "call.waited": "Waited",
   "call.duration": "Duration",
   "call.ringing_for": "Rings for",
+  "call.held_for": "On hold for",
   "call.answer": "Answer",
   "call.reject": "Reject",
   "call.hold": "Hold",

@@ -76,6 +76,7 @@ export const fa: Messages = {
   "call.waited": "زمان انتظار",
   "call.duration": "مدت",
   "call.ringing_for": "مدت زنگ",
+  "call.held_for": "مدت نگه‌داشتن",
   "call.answer": "پاسخ",
   "call.reject": "رد",
   "call.hold": "نگه‌داشتن",

@@ -77,6 +77,7 @@ export const ro: Messages = {
   "call.waited": "A așteptat",
   "call.duration": "Durată",
   "call.ringing_for": "Sună de",
+  "call.held_for": "În așteptare de",
   "call.answer": "Răspunde",
   "call.reject": "Respinge",
   "call.hold": "Pune în așteptare",

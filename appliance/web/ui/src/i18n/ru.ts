@@ -78,6 +78,7 @@ export const ru: Messages = {
   "call.waited": "Ожидание",
   "call.duration": "Длительность",
   "call.ringing_for": "Звонит",
+  "call.held_for": "Удержание",
   "call.answer": "Ответить",
   "call.reject": "Отклонить",
   "call.hold": "Удержать",

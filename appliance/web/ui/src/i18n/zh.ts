@@ -75,6 +75,7 @@ export const zh: Messages = {
   "call.waited": "已等待",
   "call.duration": "时长",
   "call.ringing_for": "已振铃",
+  "call.held_for": "已保持",
   "call.answer": "接听",
   "call.reject": "拒绝",
   "call.hold": "保持",

@@ -159,12 +159,12 @@ function Active(props: { agent: Agent; now: AgentCall }): VNode {
             <bdi>{now.queue_name}</bdi>
           </Fact>
         )}
-        <Fact label={t(rings ? "call.ringing_for" : "call.duration")}>
+        <Fact label={t(rings ? "call.ringing_for" : held ? "call.held_for" : "call.duration")}>
           <Since at={now.since} />
         </Fact>
         {now.queue && (
           <Fact label={t("call.waited")}>
-            <Duration ms={now.waited_ms + (rings ? boxNow() - now.since : 0)} />
+            <Duration ms={now.waited_ms + (rings ? boxNow() - (live.value?.now ?? boxNow()) : 0)} />
           </Fact>
         )}
       </dl>
