@@ -147,6 +147,9 @@ class PeerDoor:
     async def answer(self, make: PeerFactory, ref: int, sdp: str) -> protocol.PeerAnswer:
         """Make the peer and answer the page's offer."""
         try:
+            if make is browser_peer:
+                # The first import takes a second, which calls that are on must not notice.
+                await asyncio.to_thread(importlib.import_module, "appliance.browser.peer")
             self.peer = make(self.name, self)
             async with asyncio.timeout(_ACCEPT_S):
                 answer = await self.peer.accept(sdp)

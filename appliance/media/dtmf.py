@@ -20,7 +20,7 @@ in this tick. Legs in which no window can be a key and which hold none stop ther
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -85,6 +85,8 @@ _I64 = npt.NDArray[np.int64]
 _Bool = npt.NDArray[np.bool_]
 
 _FREQUENCIES: Final = np.array(LOW + HIGH)
+_EXPECTED: Final = np.exp(-2j * np.pi * _FREQUENCIES * (HOP / RATE))
+"""Undoes the turn of each nominal frequency from window to window."""
 _HANN: Final = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(WINDOW) + 0.5) / WINDOW)
 _MIN_AMPLITUDE: Final = float(g711.dbm0_to_rms(MIN_LEVEL_DBM0) * 2**0.5)
 _POWER_GAIN: Final = float(np.sum(_HANN**2) / 2)
@@ -144,9 +146,73 @@ def _energies() -> _F32:
 def _response(offset_hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Amplitude that the correlator shows of a tone so far beside it, relative."""
     x = offset_hz * (WINDOW / RATE)
-    # The Hann window's transform is sinc(x) / (1 - x^2); its hole at x = 1 is of no use here.
-    result: npt.NDArray[np.float64] = np.sinc(x) / np.maximum(1 - x * x, 0.1)
-    return np.maximum(result, 0.3)
+    result: npt.NDArray[np.float64] = np.sinc(x) + 0.5 * (np.sinc(x - 1) + np.sinc(x + 1))
+    return result.clip(min=0.3)
+
+
+def _loss(highest_hz: float) -> float:
+    """Power that the correlator hides of a tone a little beyond the border of what is accepted."""
+    return float(_response(np.array([highest_hz * 1.1 * MAX_DEVIATION]))[0] ** -2)
+
+
+_LOW_LOSS: Final = _loss(LOW[-1])
+_HIGH_LOSS: Final = _loss(HIGH[-1])
+_MIN_SHARE: Final = 0.04
+"""Of the weaker tone in both, beyond the limits of twist."""
+
+
+class _Look(NamedTuple):
+    """What windows look like; the arrays are (rows, steps) or, of one step, (rows,)."""
+
+    key: _I64
+    """The likeliest key."""
+    good: _Bool
+    """Whether the window is one."""
+    offset: npt.NDArray[np.float64]
+    """By how many Hz its tones are beside their places; one axis more, of low and high."""
+    purity: npt.NDArray[np.float64]
+
+
+def _look(history: _C64, energy: npt.NDArray[Any], floor: npt.NDArray[Any]) -> _Look:
+    """Look at the last windows of each row."""
+    now = history[:, -STEPS:]
+    level = np.abs(now)
+    pair = np.stack((level[..., :4].argmax(axis=2), 4 + level[..., 4:].argmax(axis=2)), axis=2)
+    seen = np.take_along_axis(now, pair, axis=2)
+    before = np.take_along_axis(history[:, -STEPS - 1 : -1], pair, axis=2)
+    offset = _offset(seen, before, pair)
+    amplitude = np.abs(seen) / _response(offset)
+    purity = (amplitude**2).sum(axis=2) * _POWER_GAIN / np.maximum(energy - floor, 1.0)
+    twist = 20 * np.log10(np.maximum(amplitude[..., 1], 1e-3) / np.maximum(amplitude[..., 0], 1e-3))
+    good = (
+        (amplitude.min(axis=2) >= _MIN_AMPLITUDE)
+        & (purity >= MIN_PURITY)
+        & ((np.abs(offset) / _FREQUENCIES[pair]).max(axis=2) <= LOOSE_DEVIATION)
+        & (twist >= MIN_TWIST_DB - LOOSE_TWIST_DB)
+        & (twist <= MAX_TWIST_DB + LOOSE_TWIST_DB)
+    )
+    return _Look(pair[..., 0] * 4 + pair[..., 1] - 4, good, offset, purity)
+
+
+def _offset(now: _C64, before: _C64, pair: _I64) -> npt.NDArray[np.float64]:
+    """How far tones are beside their nominal frequencies, Hz, from their phases a hop apart."""
+    turn = (now * before.conj()).astype(np.complex128) * _EXPECTED[pair]
+    result: npt.NDArray[np.float64] = np.angle(turn) * (RATE / HOP / (2 * np.pi))
+    return result
+
+
+def _follow_least(
+    state: npt.NDArray[np.float64], slots: _I64, values: npt.NDArray[Any], rise: float
+) -> npt.NDArray[np.float64]:
+    """The least of `values` (rows, steps) so far, which is forgotten by `rise` a step; the last
+    step stays in `state`."""
+    powers = rise ** np.arange(STEPS + 1)
+    scaled = np.empty((len(slots), STEPS + 1))
+    scaled[:, 0] = state[slots]
+    scaled[:, 1:] = values / powers[1:]
+    least: npt.NDArray[np.float64] = np.minimum.accumulate(scaled, axis=1)[:, 1:] * powers[1:]
+    state[slots] = least[:, -1]
+    return least
 
 
 class DtmfDetector:
@@ -157,7 +223,10 @@ class DtmfDetector:
         self._kernel = _correlators()
         self._energy = _energies()
         self.capacity = capacity
+        fixed = set(vars(self))
         self._allocate(capacity)
+        self._state = [name for name in vars(self) if name not in fixed]
+        """Names of the arrays that have a row for each slot."""
 
     def _allocate(self, capacity: int) -> None:
         self._tail = np.zeros((capacity, _TAPS), np.float32)
@@ -188,19 +257,16 @@ class DtmfDetector:
         """Make room for at least `capacity` slots; those in use keep their state."""
         if capacity <= self.capacity:
             return
-        old = dict(vars(self))
+        old = {name: getattr(self, name) for name in self._state}
         self._allocate(capacity)
-        for name in old:
-            value = getattr(self, name)
-            if isinstance(value, np.ndarray) and len(value) == capacity:
-                value[: self.capacity] = old[name]
+        for name, value in old.items():
+            getattr(self, name)[: self.capacity] = value
         self.capacity = capacity
 
     def reset(self, slot: int) -> None:
         """A new leg in this slot, or one that was not listened to for a while."""
-        for value in vars(self).values():
-            if isinstance(value, np.ndarray) and len(value) == self.capacity:
-                value[slot] = 0
+        for name in self._state:
+            getattr(self, name)[slot] = 0
         self._run_key[slot] = self._held[slot] = _NONE
         self._dip[slot] = self._low_dip[slot] = self._floor[slot] = _LEAST
 
@@ -226,7 +292,6 @@ class DtmfDetector:
         self._raw[slots] = raw
         energy = (filtered * filtered) @ self._energy
         low = np.maximum((raw * raw) @ self._energy - energy, _LEAST)
-        loud = energy.max(axis=1) >= _MIN_AMPLITUDE**2 * _POWER_GAIN
         busy = (self._held[slots] != _NONE) | (self._run_key[slots] != _NONE)
         tones = (filtered @ self._kernel).view(np.complex64).reshape(len(slots), STEPS, 8)
         history = self._tones[slots]
@@ -234,60 +299,59 @@ class DtmfDetector:
         history[:, -STEPS:] = tones
         self._tones[slots] = history
         power = tones.real**2 + tones.imag**2
-        best = power[:, :, :4].max(axis=2) + power[:, :, 4:].max(axis=2)
-        # Off-centre tones show up to 3 dB less than they are.
-        possible = (best * (2.2 * _POWER_GAIN) >= MIN_PURITY * (1 - MAX_FLOOR) * energy).any(axis=1)
-        rows = np.flatnonzero(busy | (loud & possible))
-        quiet = np.ones(len(slots), np.bool_)
-        quiet[rows] = False
-        self._track_quiet(slots[quiet], energy[quiet], low[quiet])
+        # The most that a tone at the border of its frequencies can be more than it shows.
+        low_tone = power[:, :, :4].max(axis=2) * _LOW_LOSS
+        high_tone = power[:, :, 4:].max(axis=2) * _HIGH_LOSS
+        least = np.maximum(energy, _LEAST)
+        floor = _follow_least(self._floor, slots, least, _FLOOR_RISE)
+        floor = np.minimum(_FLOOR_BIAS * floor, MAX_FLOOR * energy)
+        dip = _follow_least(self._dip, slots, least, _DIP_RISE)
+        low_dip = _follow_least(self._low_dip, slots, low, _DIP_RISE)
+        weaker = np.minimum(low_tone, high_tone)
+        possible = (
+            ((low_tone + high_tone) * _POWER_GAIN >= MIN_PURITY * (energy - floor))
+            & (weaker >= _MIN_SHARE * (low_tone + high_tone))
+            & (weaker >= _MIN_AMPLITUDE**2)
+        ).any(axis=1)
+        rows = np.flatnonzero(busy | possible)
         if not len(rows):
             return []
-        return self._decide(
-            slots[rows],
-            history[rows],
-            energy[rows].astype(np.float64),
-            low[rows].astype(np.float64),
-        )
-
-    def _track_quiet(self, slots: _I64, energy: npt.NDArray[Any], low: npt.NDArray[Any]) -> None:
-        """Floor and dip of legs in which nothing looks like a key."""
-        least = np.maximum(energy.min(axis=1), _LEAST)
-        for state, rise, value in (
-            (self._dip, _DIP_RISE, least),
-            (self._low_dip, _DIP_RISE, low.min(axis=1)),
-            (self._floor, _FLOOR_RISE, least),
-        ):
-            state[slots] = np.minimum(state[slots] * rise**STEPS, value)
-
-    def _decide(
-        self,
-        slots: _I64,
-        history: _C64,
-        energy: npt.NDArray[np.float64],
-        low: npt.NDArray[np.float64],
-    ) -> list[tuple[int, str]]:
+        looks = _look(history[rows], energy[rows], floor[rows])
+        kept = busy[rows] | looks.good.any(axis=1)
+        if not kept.any():
+            return []
+        rows = rows[kept]
+        level = np.abs(history[rows]).astype(np.float64)
+        loudness = np.maximum(energy[rows], 1.0)
         found: list[tuple[int, str]] = []
-        level = np.abs(history).astype(np.float64)
+        slots = slots[rows]
         for step in range(STEPS):
+            look = _Look(*(part[kept, step] for part in looks))
             at = _HISTORY - STEPS + step
-            key, good, offset, purity = self._look(slots, history, level, energy[:, step], at)
-            self._follow_hold(slots, level[:, at], key, good)
-            self._follow_run(slots, level, energy[:, step], low[:, step], at, key, good, offset)
-            self._note_evidence(slots, key, good, offset, purity)
+            self._follow_hold(slots, level[:, at], look)
+            self._follow_run(
+                slots,
+                level,
+                at,
+                look,
+                dip[rows, step] / loudness[:, step],
+                low[rows, step],
+                low_dip[rows, step],
+                loudness[:, step],
+            )
+            self._note_evidence(slots, look)
             found += self._settle(slots)
         return found
 
-    def _note_evidence(
-        self,
-        slots: _I64,
-        key: _I64,
-        good: _Bool,
-        offset: npt.NDArray[np.float64],
-        purity: npt.NDArray[np.float64],
-    ) -> None:
+    def _note_evidence(self, slots: _I64, look: _Look) -> None:
         """Best purity and the spread of the frequencies over the good windows of each run."""
-        slots, key, offset, purity = slots[good], key[good], offset[good], purity[good]
+        good = look.good
+        slots, key, offset, purity = (
+            slots[good],
+            look.key[good],
+            look.offset[good],
+            look.purity[good],
+        )
         count = self._run_good[slots]
         first = count <= 1
         self._run_purity[slots] = np.where(
@@ -323,53 +387,7 @@ class DtmfDetector:
                 self._run_sure[slot] = False
         return found
 
-    def _look(
-        self,
-        slots: _I64,
-        history: _C64,
-        level: npt.NDArray[np.float64],
-        energy: npt.NDArray[np.float64],
-        at: int,
-    ) -> tuple[_I64, _Bool, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """The likeliest key of one window of each row, whether the window is one, by how many Hz
-        its tones are beside their places, and its purity."""
-        index = np.arange(len(slots))
-        low = level[:, at, :4].argmax(axis=1)
-        high = 4 + level[:, at, 4:].argmax(axis=1)
-        pair = np.stack((low, high), axis=1)
-        offset = self._offset(history, pair, at - 1, at)
-        seen = np.take_along_axis(level[:, at], pair, axis=1)
-        amplitude = seen / _response(offset)
-        deviation = np.abs(offset) / _FREQUENCIES[pair]
-        power = (amplitude**2).sum(axis=1) * _POWER_GAIN
-        floor = np.minimum(_FLOOR_BIAS * self._floor[slots], MAX_FLOOR * energy)
-        purity = power / np.maximum(energy - floor, 1.0)
-        twist = 20 * np.log10(np.maximum(amplitude[:, 1], 1e-3) / np.maximum(amplitude[:, 0], 1e-3))
-        good = (
-            (amplitude.min(axis=1) >= _MIN_AMPLITUDE)
-            & (purity >= MIN_PURITY)
-            & (deviation.max(axis=1) <= LOOSE_DEVIATION)
-            & (twist >= MIN_TWIST_DB - LOOSE_TWIST_DB)
-            & (twist <= MAX_TWIST_DB + LOOSE_TWIST_DB)
-        )
-        least = np.maximum(energy, _LEAST)
-        self._dip[slots] = np.minimum(self._dip[slots] * _DIP_RISE, least)
-        self._floor[slots] = np.minimum(self._floor[slots] * _FLOOR_RISE, least)
-        return pair[index, 0] * 4 + pair[index, 1] - 4, good, offset, purity
-
-    @staticmethod
-    def _offset(history: _C64, pair: _I64, first: int, last: int) -> npt.NDArray[np.float64]:
-        """How far the two tones are beside their nominal frequencies, Hz, (rows, 2)."""
-        index = np.arange(len(history))[:, None]
-        turn = history[index, last, pair] * history[index, first, pair].conj()
-        expected = 2 * np.pi * _FREQUENCIES[pair] * (HOP / RATE) * (last - first)
-        phase = np.angle(turn.astype(np.complex128) * np.exp(-1j * expected))
-        result: npt.NDArray[np.float64] = phase / (2 * np.pi * (HOP / RATE) * (last - first))
-        return result
-
-    def _follow_hold(
-        self, slots: _I64, level: npt.NDArray[np.float64], key: _I64, good: _Bool
-    ) -> None:
+    def _follow_hold(self, slots: _I64, level: npt.NDArray[np.float64], look: _Look) -> None:
         held = self._held[slots]
         on = held != _NONE
         if not on.any():
@@ -380,7 +398,7 @@ class DtmfDetector:
         reference = self._held_ref[slots]
         ratio = np.minimum((seen / np.maximum(reference, 1e-3)).min(axis=1), 1.0)
         gap = np.where(ratio >= 0.95, 0.0, self._gap_ms[slots] + HOP_MS * (1 - ratio))
-        same = good[rows] & (key[rows] == held)
+        same = look.good[rows] & (look.key[rows] == held)
         # A level that stays different is the key's level from then on.
         self._held_ref[slots] = np.where(
             same[:, None], reference + 0.3 * (seen - reference), reference
@@ -396,13 +414,14 @@ class DtmfDetector:
         self,
         slots: _I64,
         level: npt.NDArray[np.float64],
-        energy: npt.NDArray[np.float64],
-        low: npt.NDArray[np.float64],
         at: int,
-        key: _I64,
-        good: _Bool,
-        offset: npt.NDArray[np.float64],
+        look: _Look,
+        dip: npt.NDArray[np.float64],
+        low: npt.NDArray[np.float64],
+        low_dip: npt.NDArray[np.float64],
+        energy: npt.NDArray[np.float64],
     ) -> None:
+        key, good, offset = look.key, look.good, look.offset
         run = self._run_key[slots]
         same = good & (key == run)
         fresh = good & ~same
@@ -412,12 +431,10 @@ class DtmfDetector:
         same_run = same & (self._run_good[slots] > 1)
         self._run_key[slots] = np.where(good, key, run)
         self._run_sure[slots] &= ~fresh
-        dip = self._dip[slots] / np.maximum(energy, 1.0)
         self._run_dip[slots] = np.where(fresh, dip, self._run_dip[slots])
-        self._low_dip[slots] = np.minimum(self._low_dip[slots] * _DIP_RISE, low)
-        before = np.where(fresh, self._low_dip[slots], self._run_low_dip[slots])
+        before = np.where(fresh, low_dip, self._run_low_dip[slots])
         self._run_low_dip[slots] = before
-        share = np.where(low > MAX_LOW_RISE * before, low / np.maximum(energy, 1.0), 0.0)
+        share = np.where(low > MAX_LOW_RISE * before, low / energy, 0.0)
         self._run_low[slots] = np.where(
             fresh | (same & ~same_run),
             share,
@@ -457,8 +474,8 @@ class DtmfDetector:
         key = self._run_key[slots]
         pair = np.stack((key // 4, 4 + key % 4), axis=1)
         first = at - GOOD_WINDOWS + 1
-        steps = [self._offset(history, pair, i, i + 1) for i in range(first, at)]
-        offsets = np.stack(steps)
+        picked = np.take_along_axis(history[:, first : at + 1], pair[:, None, :], axis=2)
+        offsets = _offset(picked[:, 1:], picked[:, :-1], pair[:, None, :]).transpose(1, 0, 2)
         mean = offsets.mean(axis=0)
         nominal = _FREQUENCIES[pair]
         wander = (offsets.max(axis=0) - offsets.min(axis=0)) / nominal

@@ -21,6 +21,7 @@ FORMAT_ULAW: Final = 7
 STEREO_HEADER_BYTES: Final = 58
 MAX_PLAY_BYTES: Final = 32 * 1024 * 1024
 """More than half an hour of 16-bit audio; a longer file is refused, not loaded."""
+_PIECE: Final = 65536
 _MAX_DATA: Final = 0xFFFFFFFF - STEREO_HEADER_BYTES
 
 
@@ -74,7 +75,13 @@ def load_ulaw(path: Path) -> g711.Bytes:
     if layout.format == FORMAT_ULAW and layout.bits == 8:
         return np.frombuffer(data, np.uint8).copy()
     if layout.format == FORMAT_PCM and layout.bits == 16:
-        return g711.ulaw_encode(np.frombuffer(data[: len(data) & ~1], "<i2").astype(np.int16))
+        samples = np.frombuffer(data[: len(data) & ~1], "<i2")
+        audio = np.empty(len(samples), np.uint8)
+        # In pieces: numpy keeps the interpreter to itself, and a tick may be due meanwhile.
+        for at in range(0, len(samples), _PIECE):
+            piece = samples[at : at + _PIECE].astype(np.int16)
+            audio[at : at + _PIECE] = g711.ulaw_encode(piece)
+        return audio
     raise WavError(f"{path.name} is neither 16-bit PCM nor mu-law")
 
 
