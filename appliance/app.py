@@ -25,7 +25,7 @@ log = logging.getLogger("centrala.app")
 
 STOP_S: Final[Mapping[str, float]] = {"web": 3.0, "control": 8.0, "media": 5.0, "simulate": 2.0}
 START_ORDER: Final = ("simulate", "media", "control", "web")
-RESTART_S: Final = (0.1, 0.1, 0.3, 1.0, 2.0)
+RESTART_S: Final = (0.1, 0.1, 0.3, 0.5, 1.0)
 """Waits before starting a dead process again; the last one repeats."""
 SETTLED_S: Final = 30.0
 """A process that ran this long starts over with the first wait."""

@@ -103,7 +103,7 @@ def test_a_desk_phone_that_nobody_picks_up_is_a_missed_offer() -> None:
     first = office.last(act.SipInvite).sip
     office.wait(21)
     assert act.SipHangUp(first) in office.actions
-    assert [x.result for x in office.all(e.OfferEnd)][0] == "missed"
+    assert next(x.result for x in office.all(e.OfferEnd)) == "missed"
 
 
 def test_a_trunk_call_is_answered_into_the_queue_and_takes_a_channel() -> None:
