@@ -159,7 +159,7 @@ def _media(options: argparse.Namespace) -> int:
     places = Places(options.data.resolve())
     places.make()
     _follow_parent()
-    media_main(places.media)
+    media_main(places.media, places.data)
     return 0
 
 

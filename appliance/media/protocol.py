@@ -125,7 +125,8 @@ class SendKeys(Message, frozen=True, tag=True):
 
 
 class Bridge(Message, frozen=True, tag=True):
-    """Connect two legs both ways; a leg is in one bridge at most (the newest wins)."""
+    """Connect two legs both ways; a leg is in one bridge at most (the newest wins). Keys that come
+    beside the audio (RFC 4733, a page's) are pressed on the other leg too."""
 
     bridge: int
     a: int

@@ -34,8 +34,9 @@ from appliance.switch.legs import add_leg, aim, drop, release_line, went_up
 from appliance.switch.model import Call, Desk, Leg, LineDesk, World
 from appliance.switch.ports import PortPool
 
-_PASSED_KEYS: Final = ("rfc4733", "sip_info", "page")
-"""Keys that travel beside the audio and must be handed to the other leg of a bridge."""
+_PASSED_KEYS: Final = ("sip_info",)
+"""Keys that come with the signalling and must be handed to the other leg of a bridge; those that
+come beside the audio (RFC 4733) the media process passes on itself."""
 
 _FAILURES: Final[Mapping[int, str]] = {
     404: "unknown_number",

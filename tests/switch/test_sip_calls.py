@@ -178,7 +178,7 @@ def test_hold_by_a_phone_gives_the_other_side_music_and_mirrors_the_direction() 
     assert len(office.commands(p.Bridge)) == 2
 
 
-def test_rfc4733_keys_of_a_phone_go_on_to_the_line() -> None:
+def test_keys_by_sip_info_go_on_to_the_line_and_rfc4733_is_left_to_the_media_process() -> None:
     office = Office()
     office.phone_on_duty("pip", "102")
     office.queue_call()
@@ -186,6 +186,8 @@ def test_rfc4733_keys_of_a_phone_go_on_to_the_line() -> None:
     office.talk()
     bridge = office.last(p.Bridge)
     office.media(p.Key(bridge.b, "5", "rfc4733"))
+    assert not office.commands(p.SendKeys)
+    office.sip(sip.Digit(office.last(act.SipInvite).sip, "5"))
     assert office.last(p.SendKeys) == p.SendKeys(bridge.a, "5")
 
 
