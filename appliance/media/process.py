@@ -160,12 +160,18 @@ class MediaProcess(PeerOwner):
     # --- the control process ----------------------------------------------------------------
 
     async def _serve(self, connection: ipc.Connection) -> None:
-        """One control process at a time: the newest, for an older one is a lost one."""
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = connection
+        """One control process at a time: the newest that has sent `Setup`, for an older one is a
+        lost one. Who begins with anything else is none."""
+        ours = False
         async for message in connection.messages():
-            if connection is not self._connection:
+            if not ours:
+                if not isinstance(message.body, protocol.Setup):
+                    log.warning("a connection that did not begin with Setup was cut")
+                    return
+                if self._connection is not None:
+                    self._connection.close()
+                self._connection, ours = connection, True
+            elif connection is not self._connection:
                 return
             try:
                 self._commands[type(message.body)](message.body)
