@@ -23,6 +23,10 @@ MAX_BACKLOG: Final = 32 * 1024 * 1024
 
 _EVENT, _REQUEST, _REPLY, _ERROR = 0, 1, 2, 3
 
+_NOT_A_MESSAGE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises on bytes that are not a message: nested too deep, or no text where text
+should be, besides the wrong shape."""
+
 
 class Refused(Exception):
     """The other side refused a request; the text is for people."""
@@ -129,7 +133,7 @@ class Connection:
                         yield Incoming(self, frame.ref if frame.kind == _REQUEST else None, body)
                     else:
                         self._settle(frame)
-                except msgspec.DecodeError:
+                except _NOT_A_MESSAGE:
                     return
         except (asyncio.IncompleteReadError, ConnectionError):
             return
@@ -146,7 +150,7 @@ class Connection:
             reply_type = self._reply_types[frame.ref]
             try:
                 future.set_result(msgspec.msgpack.decode(frame.body, type=reply_type))
-            except msgspec.DecodeError as error:
+            except _NOT_A_MESSAGE as error:
                 future.set_exception(Refused(f"unexpected reply: {error}"))
 
     def close(self) -> None:
