@@ -49,6 +49,9 @@ _FAILURES: Final[Mapping[int, str]] = {
     488: "no_codec",
 }
 
+_DIAL_FAILURES: Final[Mapping[str, str]] = {"busy": "busy", "device": "no_line"}
+"""Why a line hung up before anybody answered, as causes; all else is `no_answer`."""
+
 
 class Switch:
     """`new_id(prefix)` gives ids that never come again, also not after a restart. `data` is the
@@ -432,10 +435,14 @@ class Switch:
         if call is None or leg is None or call.ended:
             release_line(w, desk.id)
             return
+        source = event.source if isinstance(event, p.LineHungUp) else "no_answer"
         if leg is call.b and leg.state == "ringing":
-            source = event.source if isinstance(event, p.LineHungUp) else "no_answer"
             drop(w, leg, gone=True)
-            routing.dial_failed(w, call, "busy" if source == "busy" else "no_answer")
+            routing.dial_failed(w, call, _DIAL_FAILURES.get(source, "no_answer"))
+            return
+        if source == "device":
+            # Nobody hung up: the modem vanished or had to be started again.
+            calls.end_call(w, call, "system", "line_lost", gone=leg)
             return
         cause = "abandoned" if isinstance(event, p.LineRingEnded) else "normal"
         calls.end_call(w, call, "caller" if leg is call.a else "callee", cause, gone=leg)

@@ -164,6 +164,19 @@ def test_hold_gives_the_caller_music_and_the_recording_silence() -> None:
     assert len(office.all(e.Connect)) == 1
 
 
+def test_a_modem_that_gives_up_a_call_was_lost_and_nobody_hung_up() -> None:
+    office = Office()
+    office.on_duty("ana")
+    office.queue_call()
+    office.answer("ana")
+    office.talk()
+    office.media(p.LineHungUp("l2", "device"))
+    office.media(p.LineDown("l2", "The modem was unplugged."))
+    ended = office.last(e.Disconnect)
+    assert (ended.side, ended.cause) == ("system", "line_lost")
+    assert len(office.all(e.Disconnect)) == 1
+
+
 def test_a_line_that_vanishes_in_a_call_ends_it_and_raises_an_alarm() -> None:
     office = Office()
     office.on_duty("ana")
