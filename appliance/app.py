@@ -78,6 +78,8 @@ class Office:
     places: Places
     simulate: bool = False
     practice: bool = False
+    log: Path | None = None
+    """File that gets what the processes write to stderr; None leaves it on this one's."""
     processes: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
     restarts: dict[str, int] = field(default_factory=dict)
     _stopping: bool = False
@@ -122,9 +124,14 @@ class Office:
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         while not self._stopping:
             started = loop.time()
-            process = await asyncio.create_subprocess_exec(
-                *self.command(name), env=environment, stdin=asyncio.subprocess.DEVNULL
-            )
+            with contextlib.ExitStack() as files:
+                log_file = files.enter_context(self.log.open("ab")) if self.log else None
+                process = await asyncio.create_subprocess_exec(
+                    *self.command(name),
+                    env=environment,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stderr=log_file,
+                )
             self.processes[name] = process
             code = await process.wait()
             if self._stopping:

@@ -61,6 +61,11 @@ def main(argv: list[str] | None = None) -> int:
     secrets.add_argument("--site", type=Path, required=True)
     secrets.add_argument("--data", type=Path, required=True)
 
+    prompt = commands.add_parser("prompt", help="take a recorded prompt (any WAV) into use")
+    prompt.add_argument("file", type=Path)
+    prompt.add_argument("--name", help="its name in the site document (default: the file's)")
+    prompt.add_argument("--data", type=Path, required=True)
+
     options = parser.parse_args(argv)
     logging.basicConfig(
         level=os.environ.get("CENTRALA_LOG", "WARNING").upper(),
@@ -199,6 +204,30 @@ def _password(options: argparse.Namespace) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
+    return 0
+
+
+def _prompt(options: argparse.Namespace) -> int:
+    import re
+    import shutil
+
+    from appliance.media.prompts import PromptStore
+
+    name = options.name or options.file.name
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,80}\.wav", name):
+        print("The name has letters, digits, . _ - and ends in .wav; use --name.", file=sys.stderr)
+        return 1
+    try:
+        asyncio.run(PromptStore(options.data.resolve()).check_upload(options.file.resolve()))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    folder = options.data / "prompts"
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f".{name}.part"
+    shutil.copyfile(options.file, part)
+    part.rename(folder / name)
+    print(f'In the site document: {{ file = "{name}" }}. It is heard after the next start.')
     return 0
 
 

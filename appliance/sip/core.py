@@ -10,7 +10,7 @@ reached.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -46,7 +46,7 @@ from appliance.sip.leg import Leg
 from appliance.sip.message import REASONS, Message, MessageError, body_of, parse
 from appliance.sip.outgoing import OutgoingCall, OutgoingLeg
 from appliance.sip.register import TrunkClient
-from appliance.sip.registrar import Registrar
+from appliance.sip.registrar import Registrar, SavedBinding
 from appliance.sip.sdp import Offer, SdpError
 from appliance.sip.session_timer import MIN_SE, too_short
 from appliance.sip.uri import bracketed, parse_uri, printable
@@ -521,6 +521,17 @@ class Core:
         if same:
             return same[0].hop
         return bindings[0].hop if len(bindings) == 1 else None
+
+    def saved_bindings(self) -> list[SavedBinding]:
+        """Contacts worth keeping over a restart."""
+        return self._registrar.saved()
+
+    def restore_bindings(self, saved: Iterable[SavedBinding], now: int) -> None:
+        """Take back the contacts of phones that are still configured."""
+        known = [one for one in saved if one.extension in self._ctx.config.phones]
+        for extension in self._registrar.restore(known, self._ctx.config.port, now):
+            contacts = self._registrar.contacts(extension)
+            self._ctx.emit(Registered(extension, len(contacts), contacts[-1].hop.address))
 
     def _gone(self, extensions: list[str]) -> None:
         for extension in extensions:

@@ -8,12 +8,13 @@ import secrets
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from appliance.sip.core import Core, MakeOffer, Stats
 from appliance.sip.events import Event, SipConfig, Target
 from appliance.sip.flow import Flow, Hop
+from appliance.sip.registrar import SavedBinding
 from appliance.sip.transport import Address, TcpConnection, UdpPort, route_to
 
 _log = logging.getLogger("centrala.sip")
@@ -161,6 +162,16 @@ class Endpoint:
             ready.set()
 
     # --- commands ---------------------------------------------------------------------------
+
+    def saved_bindings(self) -> list[SavedBinding]:
+        """The phones' contacts, to be given to `restore_bindings` of a later process."""
+        return self._core.saved_bindings()
+
+    def restore_bindings(self, saved: Iterable[SavedBinding]) -> None:
+        """Phones that an earlier process knew, so that none is lost by a restart. `Registered`
+        follows for each. Call after `start`."""
+        self._core.restore_bindings(saved, self._clock())
+        self._flush()
 
     def registered(self, extension: str) -> bool:
         return self._core.registered(extension)

@@ -6,19 +6,19 @@ where nobody listens, phones behind a NAT an address that nobody reaches.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Final
 
-from appliance.sip.flow import Hop
+from appliance.sip.flow import Flow, Hop
 from appliance.sip.headers import Address, HeaderError, number_of, parse_addresses
 from appliance.sip.message import Message
 from appliance.sip.uri import printable
 
 MIN_EXPIRES: Final = 60
 MAX_EXPIRES: Final = 300
-"""Granted at most, in seconds: after a restart of the box every phone is back this soon."""
+"""Granted at most, in seconds: a phone on TCP is back this soon after a restart of the box."""
 MAX_CONTACTS: Final = 10
 """Per extension; the oldest makes room."""
 
@@ -31,6 +31,21 @@ class Binding:
     key: tuple[str, str, str, int | None, str]
     instance: str
     hop: Hop
+    call_id: str
+    cseq: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class SavedBinding:
+    """A binding as it is kept over a restart."""
+
+    extension: str
+    contact: str
+    instance: str
+    host: str
+    port: int
+    local_host: str
     call_id: str
     cseq: int
     expires_at: int
@@ -123,6 +138,51 @@ class Registrar:
         gone = extension in self._bindings
         self._keep(extension, [])
         return Outcome(200, (), "", gone)
+
+    def saved(self) -> list[SavedBinding]:
+        """The contacts that outlive this process: those on UDP, since connections do not."""
+        return [
+            SavedBinding(
+                extension,
+                b.contact,
+                b.instance,
+                b.hop.host,
+                b.hop.port,
+                b.hop.flow.local_host,
+                b.call_id,
+                b.cseq,
+                b.expires_at,
+            )
+            for extension, bindings in self._bindings.items()
+            for b in bindings
+            if b.hop.flow.transport == "udp"
+        ]
+
+    def restore(self, saved: Iterable[SavedBinding], local_port: int, now: int) -> list[str]:
+        """Take back what an earlier process saved; returns the extensions with a contact. What
+        ran out or cannot be read is left out: the phone will say it again."""
+        restored = []
+        for one in saved:
+            try:
+                contact = parse_addresses([f"<{one.contact}>"])[0]
+            except (HeaderError, IndexError):
+                continue
+            if one.expires_at <= now or one.expires_at > now + MAX_EXPIRES * 1000:
+                continue
+            hop = Hop(Flow("udp", 0, one.local_host, local_port), one.host, one.port)
+            binding = Binding(
+                one.contact,
+                contact.uri.key,
+                one.instance,
+                hop,
+                one.call_id,
+                one.cseq,
+                one.expires_at,
+            )
+            bindings = [*self._bindings.get(one.extension, ()), binding]
+            self._keep(one.extension, bindings[-MAX_CONTACTS:])
+            restored.append(one.extension)
+        return list(dict.fromkeys(restored))
 
     def expire(self, now: int) -> list[str]:
         """Drop what ran out; returns the extensions that have no contact left."""

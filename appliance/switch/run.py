@@ -29,9 +29,11 @@ from appliance.sip import events as sip
 from appliance.sip import sdp
 from appliance.sip.endpoint import Endpoint
 from appliance.sip.events import PhoneTarget, SipConfig, TrunkConfig, TrunkTarget
+from appliance.sip.registrar import SavedBinding
 from appliance.site.model import Site
 from appliance.site.secrets import Secrets
 from appliance.switch import actions as act
+from appliance.switch.contacts import load_contacts, save_contacts
 from appliance.switch.core import Switch
 from appliance.switch.requests import Unwilling
 from appliance.switch.snapshot import snapshot
@@ -46,6 +48,8 @@ MAX_UNSAVED: Final = 500_000
 """Facts kept in memory while the disk takes none: days of a busy office. Beyond that the newest
 are lost; what they would have closed is closed at the next start."""
 ALIVE_S: Final = 10.0
+CONTACTS_S: Final = 30.0
+"""Refreshed registrations reach the file this often."""
 PEER_TIMEOUT_S: Final = 8.0
 STOP_RECORDINGS_S: Final = 3.0
 
@@ -70,6 +74,7 @@ class Control:
         self._replies: deque[Callable[[], None]] = deque()
         """Answers to requests, given when the facts of their step are on disk."""
         self._wake = asyncio.Event()
+        self._contacts_changed = asyncio.Event()
         self._unsaved: list[Fact] = []
         self._facts = 0
         self._retry_at = 0.0
@@ -114,6 +119,8 @@ class Control:
                 tasks.create_task(self._media_loop())
                 tasks.create_task(self._mark_alive())
                 await self._endpoint.start()
+                self._endpoint.restore_bindings(load_contacts(self.data / "phones.json"))
+                tasks.create_task(self._keep_contacts())
                 server = await ipc.serve(self._control_socket, live.Request, self._on_client)
                 pump = tasks.create_task(self._pump())
                 try:
@@ -139,6 +146,20 @@ class Control:
             await asyncio.sleep(ALIVE_S)
             with contextlib.suppress(LedgerFull):
                 await self._ledger.alive(self.clock.now())
+
+    async def _keep_contacts(self) -> None:
+        """Save where the phones are, soon after it changed and while they stay."""
+        path = self.data / "phones.json"
+        saved: list[SavedBinding] = []
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CONTACTS_S):
+                    await self._contacts_changed.wait()
+            self._contacts_changed.clear()
+            contacts = self._endpoint.saved_bindings()
+            if contacts != saved:
+                await asyncio.to_thread(save_contacts, path, contacts)
+                saved = contacts
 
     def _repair(self, path: str) -> int:
         """Duration in ms of a recording that a crash left open; 0 when there is no such file."""
@@ -354,6 +375,8 @@ class Control:
     # --- events -----------------------------------------------------------------------------
 
     def _on_sip(self, event: sip.Event) -> None:
+        if isinstance(event, sip.Registered | sip.Unregistered):
+            self._contacts_changed.set()
         key = getattr(event, "call", None)
         if key is not None and key in self._sip_names:
             named: sip.Event = dataclasses.replace(event, call=self._sip_names[key])  # type: ignore[arg-type]

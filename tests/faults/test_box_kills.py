@@ -212,6 +212,25 @@ async def test_a_call_between_phones_survives_the_death_of_the_audio_process(
         assert len([f for f in box.facts() if isinstance(f, e.Connect)]) == 1
 
 
+async def test_a_phone_that_registered_is_rung_after_control_died(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    async with Box(tmp_path, free_port, simulator=False) as box:
+        account = (
+            f"<sip:102@127.0.0.1:{box.sip_port}>;auth_pass={box.secret('102')};regint=600"
+            ";answermode=auto;audio_codecs=pcmu"
+        )
+        ports = (free_port(), free_port(), free_port())
+        async with baresip(tmp_path / "p102", account, *ports):
+            await box.state(lambda s: any(p.registered for p in s.phones))
+            async with asyncio.timeout(10):
+                while not (box.places.data / "phones.json").exists():
+                    await asyncio.sleep(0.05)
+            box.kill("control")
+            await box.state(lambda s: s.ready and any(p.registered for p in s.phones))
+            assert any(isinstance(f, e.SystemStarted) and not f.clean for f in box.facts())
+
+
 async def test_the_death_of_the_web_process_touches_no_call(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
