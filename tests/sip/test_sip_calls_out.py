@@ -92,7 +92,7 @@ def test_early_media_comes_with_183() -> None:
     assert early.code == 183
     assert early.answer is not None
     box.feed(reply(invite, 200))
-    assert box.of(Answered) == [Answered(call, early.answer)]
+    assert box.of(Answered) == [Answered(call, early.answer, "192.0.2.10")]
 
 
 def test_busy_is_acknowledged_and_told() -> None:
