@@ -71,14 +71,19 @@ async def sipp(port: int, own_port: int, *args: str, folder: Path, xml: str = ""
     process = await asyncio.create_subprocess_exec(
         program("sipp"),
         f"127.0.0.1:{port}",
-        *("-i", "127.0.0.1", "-p", str(own_port), "-nostdin", "-timeout", "40", "-timeout_error"),
+        *("-i", "127.0.0.1", "-p", str(own_port), "-nostdin", "-timeout", "60", "-timeout_error"),
         *("-trace_err", "-error_file", str(folder / f"errors-{own_port}.log")),
         *args,
         cwd=folder,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
     )
-    _, complaint = await process.communicate()
+    try:
+        _, complaint = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     if process.returncode == 0:
         return ""
     log = folder / f"errors-{own_port}.log"

@@ -97,17 +97,17 @@ async def test_calling_out_survives_ten_percent_loss(free_port: Ports, tmp_path:
     config = _with_trunk(config_of(port), TrunkConfig("127.0.0.1", own, probe=False))
     async with office(config) as box, asyncio.TaskGroup() as group:
         # sipp itself goes on until its time is over: what counts is our side.
-        args = ("-sn", "uas", "-l", "100", "-lost", "10", "-timeout", "26")
+        args = ("-sn", "uas", "-l", "100", "-lost", "10", "-timeout", "90")
         callee = group.create_task(sipp(port, own, *args, folder=tmp_path))
         await _listening(own, "u1")
         calls = [_call_out(box) for _ in range(15)]
-        await box.until(lambda: len(box.of(Answered)) == 15)
+        await box.until(lambda: len(box.of(Answered)) == 15, 40)
         for call in calls:
             box.endpoint.hangup(call)
-        await box.until(lambda: box.endpoint.stats().dialogs == 0)
+        await box.until(lambda: box.endpoint.stats().dialogs == 0, 40)
         assert box.drained() == NOTHING
         assert not box.of(Failed)
-        del callee
+        callee.cancel()
 
 
 async def test_a_trunk_that_wants_a_password_gets_it(free_port: Ports, tmp_path: Path) -> None:
