@@ -16,6 +16,7 @@ import uvicorn
 
 from appliance.site.model import Site
 from appliance.web.app import create_app
+from appliance.web.connection import Connection
 from appliance.web.guard import MOST_BODY
 from appliance.web.office import Office
 from appliance.web.pages import Pages
@@ -52,7 +53,7 @@ async def run(site: Site, data: Path, control_socket: Path) -> None:
         try:
             app = create_app(office, Pages())
             common = {
-                "http": "httptools",
+                "http": Connection,
                 "ws": "websockets-sansio",
                 "ws_max_size": MOST_BODY,
                 "ws_max_queue": 8,
