@@ -172,6 +172,14 @@ class AgentKeys(msgspec.Struct, frozen=True, tag=True):
     digits: str
 
 
+class AgentTransfer(msgspec.Struct, frozen=True, tag=True):
+    """Send the other party to an extension, a queue or an outside number and leave the call.
+    Reply: `Done`, or refused with why; the call then stays as it is."""
+
+    agent: str
+    number: str
+
+
 class AgentPeer(msgspec.Struct, frozen=True, tag=True):
     """The page's SDP offer for its audio. Reply: `PeerSdp`, or refused with why.
     `session` tells the pages of one agent apart; the newest has the audio."""
@@ -211,6 +219,7 @@ Request = (
     | AgentAction
     | AgentDial
     | AgentKeys
+    | AgentTransfer
     | AgentPeer
     | AgentPresence
 )

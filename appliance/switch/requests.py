@@ -12,6 +12,7 @@ from appliance.switch.dialplan import resolve
 from appliance.switch.legs import answer
 from appliance.switch.model import Call, Desk, Leg, World
 from appliance.switch.routing import dial, dial_failed
+from appliance.switch.transfer import CannotTransfer, blind
 
 ABSENT_MS: Final = 60_000
 """A browser agent without any open page for this long is signed out: nobody is there to ring."""
@@ -33,6 +34,8 @@ def handle(w: World, request: live.Request) -> None:
             _dial(w, _desk(w, request.agent), request.number)
         case live.AgentKeys():
             _keys(w, _desk(w, request.agent), request.digits)
+        case live.AgentTransfer():
+            _transfer(w, _desk(w, request.agent), request.number)
         case live.AgentPresence():
             presence(w, _desk(w, request.agent), request.session, request.present)
         case _:
@@ -138,6 +141,16 @@ def _keys(w: World, desk: Desk, digits: str) -> None:
     other = call.b if call.a.agent == desk.id else call.a
     if other.state == "up":
         w.media(p.SendKeys(other.id, digits[:32]))
+
+
+def _transfer(w: World, desk: Desk, number: str) -> None:
+    call = desk.call
+    if call is None:
+        raise Unwilling("There is no call to transfer.")
+    try:
+        blind(w, call, _leg_of(call, desk), number)
+    except CannotTransfer as error:
+        raise Unwilling(str(error)) from None
 
 
 def presence(w: World, desk: Desk, session: str, present: bool) -> None:

@@ -40,6 +40,7 @@ STEP = st.tuples(
             "hangup",
             "wrap_end",
             "dial",
+            "transfer",
             "ready",
             "pause",
             "sign_out",
@@ -155,6 +156,10 @@ class Chaos:
     def dial(self, n: int) -> None:
         number = ("101", "202", "301", "0555777", "99", "112", "203", "102")[n]
         self.office.ask(live.AgentDial(AGENTS[n % 3], number))
+
+    def transfer(self, n: int) -> None:
+        number = ("101", "202", "301", "0555777", "99", "112", "203", "102")[n]
+        self.office.ask(live.AgentTransfer(AGENTS[n % 3], number))
 
     def ready(self, n: int) -> None:
         self.office.ask(live.SetAgentState(AGENTS[n % 3], "ready"))
