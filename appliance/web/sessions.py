@@ -1,19 +1,27 @@
 """Who is signed in: opaque tokens, kept as hashes in the web process's own small database.
 
 A token is 256 random bits and is known only to the browser. The database survives a restart of
-the web process, so an update does not sign agents out in the middle of a shift.
+the web process, so an update does not sign agents out in the middle of a shift. When the disk
+takes no writes, sessions live in memory and are written down later: whoever is to make room on the
+disk must be able to sign in.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
+import logging
 import os
 import secrets
-from dataclasses import dataclass, replace
+import sqlite3
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import aiosqlite
+
+log = logging.getLogger("centrala.web")
 
 HOUR_MS: Final = 3_600_000
 TOUCH_MS: Final = 60_000
@@ -70,12 +78,28 @@ class Sessions:
     def __init__(self, db: aiosqlite.Connection, known: dict[bytes, Session]) -> None:
         self._db = db
         self._known = known
+        self._stored = set(known)
+        """Keys that have a row."""
+        self._unwritten: set[bytes] = set()
+        """Keys whose row is not (or no longer) what is known of the session."""
+        self._writing = asyncio.Lock()
+        self._full = False
 
     @classmethod
     async def open(cls, path: Path, now: int) -> Sessions:
+        """Raises OSError when the folder cannot be written. A database that cannot be used is
+        done without: the pages work, and everybody signs in anew."""
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        db = await aiosqlite.connect(path)
+        try:
+            return await cls._open(str(path), now)
+        except sqlite3.Error as error:
+            log.error("sessions cannot be kept in %s (%s); they live in memory", path, error)
+            return await cls._open(":memory:", now)
+
+    @classmethod
+    async def _open(cls, name: str, now: int) -> Sessions:
+        db = await aiosqlite.connect(name)
         try:
             await db.execute("PRAGMA journal_mode=WAL")
             await db.executescript(_SCHEMA)
@@ -103,11 +127,7 @@ class Sessions:
         for old in mine[: max(0, len(mine) + 1 - MOST_OF_ONE)]:
             await self.end(old.key)
         self._known[session.key] = session
-        await self._db.execute(
-            "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?)",
-            (session.key, person, role, now, now, address),
-        )
-        await self._db.commit()
+        await self._write(session.key)
         return token
 
     async def find(self, token: str, now: int) -> Session | None:
@@ -133,10 +153,40 @@ class Sessions:
         if session is None or now - session.seen < TOUCH_MS:
             return
         self._known[key] = replace(session, seen=now)
-        await self._db.execute("UPDATE session SET seen = ? WHERE key = ?", (now, key))
-        await self._db.commit()
+        await self._write(key)
 
     async def end(self, key: bytes) -> None:
         if self._known.pop(key, None) is not None:
-            await self._db.execute("DELETE FROM session WHERE key = ?", (key,))
-            await self._db.commit()
+            await self._write(key)
+
+    async def _write(self, key: bytes) -> None:
+        """Bring the row of this session, and of those that could not be written, up to date."""
+        self._unwritten.add(key)
+        async with self._writing:
+            # A session that came and went while nothing could be written leaves nothing to do.
+            self._unwritten &= self._known.keys() | self._stored
+            keys = list(self._unwritten)
+            live = [self._known[one] for one in keys if one in self._known]
+            gone = [one for one in keys if one not in self._known]
+            try:
+                await self._db.executemany(
+                    "INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?, ?)",
+                    [astuple(one) for one in live],
+                )
+                await self._db.executemany(
+                    "DELETE FROM session WHERE key = ?", [(one,) for one in gone]
+                )
+                await self._db.commit()
+            except sqlite3.Error as error:
+                if not self._full:
+                    log.error("sessions cannot be written (%s); they live in memory", error)
+                self._full = True
+                with contextlib.suppress(sqlite3.Error):
+                    await self._db.rollback()
+                return
+            self._full = False
+            self._stored = (self._stored | {one.key for one in live}) - set(gone)
+            for one in live:
+                if self._known.get(one.key) is one:
+                    self._unwritten.discard(one.key)
+            self._unwritten.difference_update(gone)

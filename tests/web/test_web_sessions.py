@@ -65,3 +65,47 @@ async def test_one_person_cannot_pile_up_sessions(tmp_path: Path) -> None:
     assert await sessions.find(tokens[0], T0) is None
     assert await sessions.find(tokens[-1], T0) is not None
     await sessions.close()
+
+
+class Disk:
+    """Stands before the database of sessions and refuses writes while it is `full`."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self.full = True
+        self._db = sessions._db
+        self._commit = self._db.commit
+        self._db.commit = self.commit  # type: ignore[method-assign]
+
+    async def commit(self) -> None:
+        if self.full:
+            raise sqlite3.OperationalError("database or disk is full")
+        await self._commit()
+
+
+async def test_people_can_sign_in_and_out_while_the_disk_is_full(tmp_path: Path) -> None:
+    sessions = await Sessions.open(tmp_path / "web.db", T0)
+    before = await sessions.start("bo", "agent", "", T0)
+    disk = Disk(sessions)
+    token = await sessions.start("ana", "agent", "", T0)
+    short = await sessions.start("cy", "agent", "", T0)
+    assert await sessions.find(token, T0) is not None
+    for one in (before, short):
+        found = await sessions.find(one, T0)
+        assert found is not None
+        await sessions.end(found.key)
+        assert await sessions.find(one, T0) is None
+    disk.full = False
+    await sessions.start("dan", "agent", "", T0)
+    await sessions.close()
+    again = await Sessions.open(tmp_path / "web.db", T0)
+    known = [await again.find(one, T0) is not None for one in (token, before, short)]
+    await again.close()
+    assert known == [True, False, False]
+
+
+async def test_a_file_that_is_no_database_keeps_nobody_from_signing_in(tmp_path: Path) -> None:
+    (tmp_path / "web.db").write_bytes(b"not a database at all" * 500)
+    sessions = await Sessions.open(tmp_path / "web.db", T0)
+    token = await sessions.start("ana", "agent", "", T0)
+    assert await sessions.find(token, T0) is not None
+    await sessions.close()
