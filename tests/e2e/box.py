@@ -4,8 +4,11 @@ the test's own exchange on its lines."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+import socket
+import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -97,7 +100,7 @@ class Box:
         self.places.make()
         self.http_port = free_port()
         self.sip_port = free_port()
-        rtp = 20000 + (free_port() % 20000) // 2 * 2
+        rtp = 20000 + (free_port() % 12000) // 2 * 2
         values = {
             "LINES": str(self.places.lines),
             "ROUTE1": route1,
@@ -113,7 +116,8 @@ class Box:
         self.site_path = folder / "site.toml"
         self.site_path.write_text(text)
         self.site = load(self.site_path)
-        self.office = Office(self.site, self.site_path, self.places)
+        self.log = folder / "box.log"
+        self.office = Office(self.site, self.site_path, self.places, log=self.log)
         self.rig = ExchangeRig(self.places.lines, lines=2) if simulator else None
         self._task: asyncio.Task[None] | None = None
 
@@ -153,6 +157,11 @@ class Box:
             await asyncio.wait([self._task])
         if self.rig is not None:
             await self.rig.__aexit__(kind, error, trace)
+        sys.stderr.write(self.said())
+
+    def said(self) -> str:
+        """What the processes wrote to stderr so far."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     async def web_ready(self) -> None:
         """Wait until the pages answer."""
@@ -229,6 +238,29 @@ class Box:
         process = self.office.processes[name]
         os.kill(process.pid, 9)
         return process.pid
+
+
+def port_picker() -> Callable[[], int]:
+    """What the fixture `free_port` is to a test, for a box that several tests share."""
+    given: set[int] = set()
+
+    def pick() -> int:
+        while True:
+            with (
+                socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as even,
+                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as odd,
+                contextlib.suppress(OSError),
+            ):
+                tcp.bind(("127.0.0.1", 0))
+                port = int(tcp.getsockname()[1]) & ~1
+                even.bind(("127.0.0.1", port))
+                odd.bind(("127.0.0.1", port + 1))
+                if port not in given:
+                    given.add(port)
+                    return port
+
+    return pick
 
 
 async def _drain(connection: ipc.Connection) -> None:

@@ -145,3 +145,33 @@ async def test_the_same_through_a_desk_phone(tmp_path: Path, free_port: Callable
         leave = await box.fact(e.QLeave)
         assert isinstance(leave, e.QLeave)
         assert leave.reason == "answered"
+
+
+async def test_an_agent_passes_the_caller_on_to_a_desk_phone(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    async with Box(tmp_path, free_port) as box, chromium() as browser:
+        account = (
+            f"<sip:101@127.0.0.1:{box.sip_port}>;auth_pass={box.secret('101')};regint=600"
+            ";answermode=auto;audio_codecs=pcmu"
+        )
+        async with baresip(tmp_path / "phone", account, free_port(), free_port(), free_port()):
+            page = (await browser.page(f"{box.url}/demo")).page
+            await page.get_by_role("button", name="Sign in as Ana").click()
+            await page.get_by_role("button", name="Go on duty").click()
+            await box.state(
+                lambda s: box.agent(s, "ana").phase == "ready" and s.phones[0].registered
+            )
+            call = await box.exchange.call(line=2, number="5550123")
+            await page.get_by_role("button", name="Answer").click()
+            await box.fact(e.Connect)
+            await page.get_by_label("Number or extension").fill("101")
+            await page.get_by_role("button", name="Transfer", exact=True).click()
+            bridged = await box.fact(e.Bridged, count=2)
+            assert isinstance(bridged, e.Bridged)
+            assert (bridged.a, bridged.b) == ("line:line2", "phone:101")
+            await page.get_by_role("button", name="Done").click()
+            await call.hangup()
+            over = await box.fact(e.Disconnect)
+            assert isinstance(over, e.Disconnect)
+            assert over.side == "caller"

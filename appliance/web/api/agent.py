@@ -12,6 +12,7 @@ from appliance.live import (
     AgentDial,
     AgentKeys,
     AgentPeer,
+    AgentTransfer,
     Done,
     PeerSdp,
     SetAgentState,
@@ -70,6 +71,13 @@ async def action(body: Action, who: Somebody, office: TheOffice) -> dict[str, An
 async def dial(body: Dial, who: Somebody, office: TheOffice) -> dict[str, Any]:
     """Call an extension or a number."""
     await office.link.ask(AgentDial(who.id, body.number), Done)
+    return {}
+
+
+@router.post("/transfer")
+async def transfer(body: Dial, who: Somebody, office: TheOffice) -> dict[str, Any]:
+    """Send the other party to an extension, a queue or a number, and leave the call."""
+    await office.link.ask(AgentTransfer(who.id, body.number), Done)
     return {}
 
 

@@ -99,6 +99,8 @@ export const bg: Messages = {
   "dial.title": "Обадете се",
   "dial.number": "Номер или вътрешен",
   "dial.call": "Набери",
+  "dial.transfer_title": "Прехвърляне на разговора",
+  "dial.transfer": "Прехвърли",
   "dial.invalid": "Номерът има само цифри, *, # и + отпред.",
 
   "audio.title": "Звук",

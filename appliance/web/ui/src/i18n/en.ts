@@ -98,6 +98,8 @@ export const en = {
   "dial.title": "Make a call",
   "dial.number": "Number or extension",
   "dial.call": "Call",
+  "dial.transfer_title": "Transfer this call",
+  "dial.transfer": "Transfer",
   "dial.invalid": "A number has only digits, *, # and a + in front.",
 
   "audio.title": "Sound",

@@ -99,6 +99,8 @@ export const fa: Messages = {
   "dial.title": "تماس گرفتن",
   "dial.number": "شماره یا داخلی",
   "dial.call": "تماس",
+  "dial.transfer_title": "انتقال این تماس",
+  "dial.transfer": "انتقال",
   "dial.invalid": "شماره فقط رقم، * و # و یک + در آغاز دارد.",
 
   "audio.title": "صدا",

@@ -100,6 +100,8 @@ export const ro: Messages = {
   "dial.title": "Sunați",
   "dial.number": "Număr sau interior",
   "dial.call": "Sună",
+  "dial.transfer_title": "Transferați acest apel",
+  "dial.transfer": "Transferă",
   "dial.invalid": "Un număr are doar cifre, *, # și un + în față.",
 
   "audio.title": "Sunet",

@@ -101,6 +101,8 @@ export const ru: Messages = {
   "dial.title": "Позвонить",
   "dial.number": "Номер или внутренний",
   "dial.call": "Вызов",
+  "dial.transfer_title": "Перевести этот звонок",
+  "dial.transfer": "Перевести",
   "dial.invalid": "В номере только цифры, *, # и + в начале.",
 
   "audio.title": "Звук",

@@ -98,6 +98,8 @@ export const zh: Messages = {
   "dial.title": "拨打电话",
   "dial.number": "号码或分机",
   "dial.call": "呼叫",
+  "dial.transfer_title": "转接此通话",
+  "dial.transfer": "转接",
   "dial.invalid": "号码只能包含数字、*、# 以及开头的 +。",
 
   "audio.title": "声音",

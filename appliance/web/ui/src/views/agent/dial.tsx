@@ -8,21 +8,25 @@ import type { Agent } from "../../types";
 
 const number = signal("");
 
-async function dial(event: Event): Promise<void> {
+async function send(event: Event, path: "/agent/dial" | "/agent/transfer"): Promise<void> {
   event.preventDefault();
   const wanted = number.value.replace(/[\s()./-]/g, "");
   if (!/^\+?[0-9*#]{1,24}$/.test(wanted)) {
     notice.value = t("dial.invalid");
     return;
   }
-  if (await attempt(() => post("/agent/dial", { number: wanted }))) number.value = "";
+  if (await attempt(() => post(path, { number: wanted }))) number.value = "";
 }
 
+/** Makes a call; during a talk it passes that talk on to the number instead. */
 export function DialBox(props: { agent: Agent }): VNode {
-  const can = props.agent.phase !== "offline" && !props.agent.call;
+  const phase = props.agent.call?.phase;
+  const passes = phase === "talking" || phase === "held";
+  const can = passes || (props.agent.phase !== "offline" && !props.agent.call);
+  const path = passes ? "/agent/transfer" : "/agent/dial";
   return (
-    <Panel title={t("dial.title")}>
-      <form class="flex items-end gap-2" onSubmit={(event) => void dial(event)}>
+    <Panel title={t(passes ? "dial.transfer_title" : "dial.title")}>
+      <form class="flex items-end gap-2" onSubmit={(event) => void send(event, path)}>
         <label class="grow">
           <span class="mb-1 block text-sm">{t("dial.number")}</span>
           <input
@@ -40,9 +44,13 @@ export function DialBox(props: { agent: Agent }): VNode {
             }}
           />
         </label>
-        <button type="submit" class="btn btn-success" disabled={!can || !number.value.trim()}>
+        <button
+          type="submit"
+          class={`btn ${passes ? "btn-primary" : "btn-success"}`}
+          disabled={!can || !number.value.trim()}
+        >
           <Icon name="phone" class="size-4" />
-          {t("dial.call")}
+          {t(passes ? "dial.transfer" : "dial.call")}
         </button>
       </form>
     </Panel>
