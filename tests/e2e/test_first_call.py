@@ -104,14 +104,29 @@ async def test_from_the_line_through_menu_and_queue_to_a_browser_and_into_the_li
         OUTPUT.mkdir(exist_ok=True)
         await page.screenshot(path=OUTPUT / "calls.png")
         await page.goto(f"{box.url}/board")
-        await page.get_by_text("Sales").first.wait_for()
+        answered = page.locator("[data-queue=sales] [data-figure=answered]")
+        await answered.filter(has_text="1").wait_for()
+        again = await box.exchange.call(line=2, number="5550177")
+        await page.get_by_text("5550177").first.wait_for()
+        await again.answered()
+        await again.hangup()
+        abandoned = page.locator("[data-queue=sales] [data-figure=abandoned]")
+        await abandoned.filter(has_text="1").wait_for()
+        await page.screenshot(path=OUTPUT / "first_call_board.png")
 
-    facts = [type(f).__name__ for f in box.facts()]
+    facts = box.facts()
+    assert isinstance(facts[-1], e.SystemStopped)
+    _once(facts)
+
+
+def _once(facts_of_two_calls: list[e.Fact]) -> None:
+    """The first of two calls has each step once."""
+    first = next(f.call for f in facts_of_two_calls if isinstance(f, e.CallOpened))
+    facts = [type(f).__name__ for f in facts_of_two_calls if getattr(f, "call", None) == first]
     for once in ("CallOpened", "CallerKnown", "LineSeized", "IvrIn", "IvrOut", "QEnter", "Connect"):
         assert facts.count(once) == 1, once
     for once in ("QLeave", "WrapStart", "WrapEnd", "Disconnect", "LineReleased", "RecordingEnded"):
         assert facts.count(once) == 1, once
-    assert facts[-1] == "SystemStopped"
 
 
 async def test_the_same_through_a_desk_phone(tmp_path: Path, free_port: Callable[[], int]) -> None:
