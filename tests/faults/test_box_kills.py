@@ -224,7 +224,7 @@ async def test_a_phone_that_registered_is_rung_after_control_died(
         async with baresip(tmp_path / "p102", account, *ports):
             await box.state(lambda s: any(p.registered for p in s.phones))
             async with asyncio.timeout(10):
-                while not (box.places.data / "phones.json").exists():
+                while not (box.places.data / "phones.json").exists():  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
             box.kill("control")
             await box.state(lambda s: s.ready and any(p.registered for p in s.phones))
