@@ -9,9 +9,9 @@ from appliance import events as facts
 from appliance.acd import staff
 from appliance.acd.actions import Dial, Leave, Link, Refusal, Ring, StopRinging
 from appliance.acd.estimate import Waited
-from appliance.acd.line import find, take
+from appliance.acd.line import Rank, find, take
 from appliance.acd.state import Agent, Member, QueueState, Ringing, Room, Talk, Waiting
-from appliance.acd.strategies import TURN, Ask, next_relaxation_ms, pick
+from appliance.acd.strategies import TURN, Ask, next_relaxation_ms, pick, required_level
 from appliance.events import LeaveReason, OfferResult
 
 AUTO_PAUSE_AFTER: Final = 3
@@ -32,22 +32,36 @@ REMEMBERED_CALLERS: Final = 20_000
 def dispatch(room: Room) -> None:
     """Offer from the head of the order for as long as anyone is free: the heads of the queues that
     have both callers and free agents are merged by rank."""
-    heads = [(q.wanting[0].rank, 0, q) for q in room.queues.values() if q.wanting and q.free]
-    heapq.heapify(heads)
+    heads: list[tuple[Rank, int, QueueState]] = []
+    for queue in room.queues.values():
+        if queue.wanting and queue.free:
+            _push(room, heads, queue, 0)
     while heads:
-        _, index, queue = heads[0]
-        if not queue.free:
-            heapq.heappop(heads)
-            continue
+        _, index, queue = heapq.heappop(heads)
         waiting = queue.wanting[index]
         if able := _able(room, waiting, queue):
             _give(room, waiting, queue, able)
-        if index < len(queue.wanting) and queue.wanting[index] is waiting:
-            index += 1
-        if queue.free and index < len(queue.wanting):
-            heapq.heapreplace(heads, (queue.wanting[index].rank, index, queue))
-        else:
-            heapq.heappop(heads)
+        if queue.free:
+            stays = index < len(queue.wanting) and queue.wanting[index] is waiting
+            _push(room, heads, queue, index + stays)
+
+
+def _push(
+    room: Room, heads: list[tuple[Rank, int, QueueState]], queue: QueueState, index: int
+) -> None:
+    """The first caller from `index` on whom one of the free agents may get."""
+    free, wanting = queue.free, queue.wanting
+    skilled = queue.rules.strategy == "skills"
+    best = max(member.level for member in free.values()) if skilled else 1
+    for at in range(index, len(wanting)):
+        waiting = wanting[at]
+        if waiting.prefer is not None:
+            if waiting.prefer not in free:
+                continue
+        elif waiting.need > best:
+            continue
+        heapq.heappush(heads, (waiting.rank, at, queue))
+        return
 
 
 def _able(room: Room, waiting: Waiting, queue: QueueState) -> list[Member]:
@@ -55,9 +69,8 @@ def _able(room: Room, waiting: Waiting, queue: QueueState) -> list[Member]:
     if waiting.prefer is not None:
         found = queue.free.get(waiting.prefer)
         return [found] if found else []
-    needed = queue.needs_level(waiting, room.now)
-    if needed > 1:
-        return [member for member in queue.free.values() if member.level >= needed]
+    if waiting.need > 1:
+        return [member for member in queue.free.values() if member.level >= waiting.need]
     return list(queue.free.values())
 
 
@@ -272,6 +285,7 @@ def step_out(room: Room, waiting: Waiting) -> None:
 def arm(room: Room, waiting: Waiting) -> None:
     """Set what will fall due for a caller, by the rules of now."""
     disarm(room, waiting)
+    arm_skill(room, waiting)
     if waiting.booked:
         return
     rules, entry = room.queue_of(waiting).rules, waiting.entry
@@ -283,13 +297,15 @@ def arm(room: Room, waiting: Waiting) -> None:
         room.due.set(("prefer", entry), waiting.prefer_until)
     if rules.announce_position or rules.announce_wait:
         room.announcements.set(entry, waiting.announce_at)
-    arm_skill(room, waiting)
 
 
 def arm_skill(room: Room, waiting: Waiting) -> None:
+    """The level needed now, and when it falls next."""
     rules = room.queue_of(waiting).rules
-    if rules.strategy == "skills":
+    waiting.need = 1
+    if rules.strategy == "skills" and not waiting.booked:
         waited = room.now - waiting.since
+        waiting.need = required_level(waiting.skill, rules.skill_relax_s, waited)
         relaxes = next_relaxation_ms(waiting.skill, rules.skill_relax_s, waited)
         if relaxes is not None:
             room.due.set(("skill", waiting.entry), waiting.since + relaxes)

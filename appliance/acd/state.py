@@ -16,7 +16,7 @@ from typing import Final, Literal
 from appliance.acd.actions import Action
 from appliance.acd.estimate import Waited
 from appliance.acd.line import Line, Rank, find, take
-from appliance.acd.strategies import Chooser, required_level
+from appliance.acd.strategies import Chooser
 from appliance.acd.timers import Timers
 from appliance.acd.views import Phase
 from appliance.events import AgentStateName, Fact
@@ -56,6 +56,8 @@ class Waiting:
     announce_at: int
     skill: int = 1
     """The level of agent that is needed at first, under strategy `skills`."""
+    need: int = 1
+    """The level needed now."""
     booked: bool = False
     dialled: bool = False
     kept: Agent | None = None
@@ -208,11 +210,6 @@ class QueueState:
             index = find(self.wanting, waiting)
             if index == len(self.wanting) or self.wanting[index] is not waiting:
                 self.wanting.insert(index, waiting)
-
-    def needs_level(self, waiting: Waiting, now: int) -> int:
-        if self.rules.strategy != "skills":
-            return 1
-        return required_level(waiting.skill, self.rules.skill_relax_s, now - waiting.since)
 
 
 @dataclass(slots=True)
