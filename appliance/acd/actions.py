@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from appliance.acd.estimate import Range
 from appliance.events import LeaveReason, OfferResult
 
 
@@ -42,23 +43,37 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Announce:
-    """Tell the caller the place in the queue, 1 is next."""
+    """Tell the caller the place in the queue, 1 is next, and how long it will take if that is
+    known."""
 
     entry: str
     call: str
     queue: str
     position: int
+    expected: Range | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """The queue gave the caller up: route to the queue's `then`."""
+    """The queue gave the caller up: route to `to`, the queue's `then` or `overflow_to` by the
+    rules it was served by; empty for a queue that does not exist."""
 
     entry: str
     call: str
     queue: str
     reason: LeaveReason
+    to: str = ""
 
 
-Action = Ring | StopRinging | Link | Announce | Leave
+@dataclass(frozen=True, slots=True)
+class Dial:
+    """The turn of this booking has come and `agent` is kept free for it: call the person, then
+    answer with `Met` or `Unbook`."""
+
+    booking: str
+    queue: str
+    agent: str
+
+
+Action = Ring | StopRinging | Link | Announce | Leave | Dial
 Refusal = Literal["rejected", "missed", "failed"]

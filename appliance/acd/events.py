@@ -45,6 +45,9 @@ class Enter:
     `priority` None takes the queue's own; higher goes first. `parent` is the entry that was
     transferred here. `open` False: the queue's hours say closed, the entry leaves at once.
     `position` is a wanted place in the queue (1 is next); it never passes a higher priority.
+    `since` (UTC ms) is when the caller began to wait for this call, where that was earlier: in the
+    queue they were transferred from. It counts for the order alone. `skill` None takes the level
+    that the queue asks for.
     """
 
     call: str
@@ -55,14 +58,55 @@ class Enter:
     parent: str | None = None
     open: bool = True
     position: int | None = None
+    since: int | None = None
+    skill: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spoke:
+    """The agent spoke with this caller at `at` (UTC ms), in a call that no queue gave or before
+    this machine began; the queues' own calls are remembered without it."""
+
+    agent: str
+    caller: str
+    at: int
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """The waiting caller hung up or left by a key."""
+    """The waiting caller hung up, left by a key, or asked to be called back."""
 
     entry: str
-    reason: Literal["abandoned", "key_exit"] = "abandoned"
+    reason: Literal["abandoned", "key_exit", "callback_requested"] = "abandoned"
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """A place in the line for somebody who is to be called back and waits since `since` (UTC ms).
+    When its turn comes an agent is kept free and the action `Dial` says to call."""
+
+    booking: str
+    queue: str
+    since: int
+    priority: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Met:
+    """The person of this booking answered: from now on a caller who waits at the same place, and
+    the agent kept free is rung at once."""
+
+    booking: str
+    call: str
+    entry: str
+    caller: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unbook:
+    """The place is given up; an agent kept free for it is free again."""
+
+    booking: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +158,9 @@ class WrapDone:
 
 @dataclass(frozen=True, slots=True)
 class QueuesChanged:
-    """The site document changed. Callers in a queue that is gone are served out by its old rules;
-    agents who are gone finish their call and are signed out."""
+    """The site document changed. Waiting callers keep their place, whatever changed. Callers in a
+    queue that is gone are served out by its old rules; agents who are gone finish their call and
+    are signed out."""
 
     queues: Mapping[str, Queue]
     agents: Iterable[str]
@@ -126,7 +171,11 @@ Event = (
     | Reachable
     | Engaged
     | Enter
+    | Spoke
     | Gone
+    | Book
+    | Met
+    | Unbook
     | Accepted
     | Declined
     | Linked

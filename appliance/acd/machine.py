@@ -2,10 +2,10 @@
 
 How it works
 ------------
-All waiting callers stand in ONE list, over all queues: higher priority first, then first come. A
-call is offered to agents by walking that list from its head, so whoever stands further ahead gets
-a free agent first, whatever the queue. An entry keeps its place until it leaves: while it is
-offered, while a link is being made, and when a link fails.
+All waiting callers stand in ONE order, over all queues (`line`): the longest wait first, with
+priority as a head start. A call is offered to agents from the head of it, so whoever stands
+further ahead gets a free agent first, whatever the queue. An entry keeps its place until it leaves:
+while it is offered, while a link is being made, when a link fails, and when the document changes.
 
 Every event runs in three parts, inside one call of `handle`: the event itself; what has fallen due
 (offers, links, wrap-ups, longest waits); then offers to whoever is free. So a freed agent gets the
@@ -15,20 +15,24 @@ event wins and the second finds its offer closed.
 An accepted offer stays open until audio flows: `Linked` closes it as accepted together with the
 connect, `LinkFailed` as failed, and the caller waits on at the same place.
 
-Longest idle counts from the later of the end of the last wrap-up and the last change to ready. For
-one entry, agents who let it ring in vain come after those who did not, or a caller could circle
-between two absent agents while a third is idle.
+Which of the free agents is rung is the queue's strategy (`strategies`), after one rule that comes
+before all of them: who spoke with the caller last, where the queue asks for that.
+
+Somebody who is to be called back has a place in the same order (`Book`). When it is their turn an
+agent is kept free, then the call goes out (`Dial`): never more calls than agents kept for them, and
+nobody overtakes anybody.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
 
-from appliance import events as facts
-from appliance.acd.actions import Action, Announce, Leave, Link, Refusal, Ring, StopRinging
+from appliance.acd import agents as desk
+from appliance.acd import entries, offers, staff
+from appliance.acd.estimate import Range, expected
 from appliance.acd.events import (
     Accepted,
+    Book,
     Declined,
     Engaged,
     Enter,
@@ -36,35 +40,31 @@ from appliance.acd.events import (
     Gone,
     Linked,
     LinkFailed,
+    Met,
     QueuesChanged,
     Reachable,
     Released,
     SetState,
+    Spoke,
+    Unbook,
     WrapDone,
 )
-from appliance.acd.state import Agent, Ringing, Talk, Waiting
-from appliance.acd.views import AgentView, QueueCounts, WaitingView
-from appliance.events import AgentStateName, Fact, LeaveReason, OfferResult
+from appliance.acd.offers import AUTO_PAUSE_AFTER, AUTO_PAUSE_REASON, LINK_MS, REST_MS
+from appliance.acd.state import Agent, Member, Output, QueueState, Room
+from appliance.acd.strategies import Chooser, seeded
+from appliance.acd.views import AgentView, BookingView, QueueCounts, WaitingView
 from appliance.site.model import Queue
 
-AUTO_PAUSE_AFTER: Final = 3
-"""Offers missed or failed in a row before the agent is set to not ready."""
-AUTO_PAUSE_REASON: Final = "missed calls"
-REST_MS: Final = 5_000
-"""After an offer in vain the agent is left alone this long: a phone that refuses by itself (do not
-disturb) must not be rung in a tight loop."""
-LINK_MS: Final = 10_000
-"""An accepted call has to have audio within this time, or its offer fails; nobody stays stuck."""
-REMEMBERED_OFFERS: Final = 512
-
-Output = list[Fact | Action]
+__all__ = ["AUTO_PAUSE_AFTER", "AUTO_PAUSE_REASON", "LINK_MS", "REST_MS", "Acd", "Output"]
 
 
 class Acd:
     """All queues and agents. `now` is UTC milliseconds and never runs back.
 
-    `queues` and `agents` are those of the site document, `new_id("offer")` makes ids. Events that
-    name unknown agents, entries or offers change nothing. Agents start offline and unreachable.
+    `queues` and `agents` are those of the site document, `new_id("offer")` makes ids, `choose` is
+    the chance of strategy `random`, `spoke` tells of earlier days who spoke with which caller last
+    and when (UTC ms), oldest first. Events that name unknown agents, entries or offers change
+    nothing. Agents start offline and unreachable.
     """
 
     def __init__(
@@ -72,88 +72,91 @@ class Acd:
         queues: Mapping[str, Queue],
         agents: Iterable[str],
         new_id: Callable[[str], str],
+        *,
+        choose: Chooser | None = None,
+        spoke: Mapping[str, tuple[str, int]] | None = None,
     ) -> None:
-        self._queues: dict[str, Queue] = dict(queues)
-        self._retired: set[str] = set()
-        self._agents: dict[str, Agent] = {name: Agent(name) for name in agents}
-        self._order: list[Waiting] = []
-        self._entries: dict[str, Waiting] = {}
-        self._closed_offers: dict[str, str] = {}
-        self._new_id = new_id
-        self._now = 0
-        self._out: Output = []
+        self._room = Room(new_id, choose or seeded(0), dict(spoke or {}))
+        self._room.agents = {name: Agent(name) for name in agents}
+        self._room.queues = {name: QueueState(name, rules) for name, rules in queues.items()}
+        self._assign()
 
     # --- in and out -------------------------------------------------------------------------
 
     def handle(self, event: Event, now: int) -> Output:
         """Take one event; facts and actions in the order in which they happened."""
-        self._now = now
+        room = self._room
+        room.now = now
         match event:
             case SetState():
-                self._set_state(event)
+                desk.set_state(room, event)
             case Reachable(agent, yes):
-                self._reachable(agent, yes)
+                desk.reachable(room, agent, yes)
             case Engaged(agent, yes):
-                self._engaged(agent, yes)
+                desk.engaged(room, agent, yes)
             case Enter():
-                self._enter(event)
+                entries.enter(room, event)
+            case Spoke(agent, caller, at):
+                offers.remember(room, caller, agent, at)
             case Gone(entry, reason):
-                if (waiting := self._entries.get(entry)) is not None:
-                    self._leave(waiting, reason)
+                if (waiting := room.entries.get(entry)) is not None:
+                    offers.leave(room, waiting, reason)
+            case Book():
+                entries.book(room, event)
+            case Met():
+                entries.met(room, event)
+            case Unbook(booking):
+                entries.unbook(room, booking)
             case Accepted(agent, offer):
-                self._accepted(agent, offer)
+                offers.accepted(room, agent, offer)
             case Declined(agent, offer, result):
-                if (ringing := self._open_offer(agent, offer)) is not None:
-                    self._refused(ringing, result)
+                if (ringing := offers.open_offer(room, agent, offer)) is not None:
+                    offers.refused(room, ringing, result)
             case Linked(entry):
-                self._linked(entry)
+                offers.linked(room, entry)
             case LinkFailed(entry, agent):
-                waiting = self._entries.get(entry)
+                waiting = room.entries.get(entry)
                 if waiting and waiting.link and waiting.link.agent.id == agent:
-                    self._refused(waiting.link, "failed")
+                    offers.refused(room, waiting.link, "failed")
             case Released(agent):
-                self._released(agent)
+                desk.released(room, agent)
             case WrapDone(agent):
-                if (known := self._agents.get(agent)) is not None:
-                    self._end_wrap(known)
+                desk.wrap_done(room, agent)
             case QueuesChanged(queues, agents):
                 self._change(queues, agents)
         return self._settle()
 
     def tick(self, now: int) -> Output:
         """Carry out what has fallen due."""
-        self._now = now
+        self._room.now = now
         return self._settle()
 
     def next_deadline(self) -> int | None:
         """When `tick` has something to do, UTC ms; None while nothing is pending."""
-        due: list[int] = []
-        wanted_by: set[str] = set()
-        for waiting in self._order:
-            if waiting.link is not None:
-                due.append(waiting.link.until)
-                continue
-            queue = self._queues[waiting.queue]
-            wanted_by.add(waiting.queue)
-            if queue.announce_position:
-                due.append(waiting.announce_at)
-            if queue.max_wait_s:
-                due.append(waiting.since + queue.max_wait_s * 1000)
-            due.extend(ringing.until for ringing in waiting.offers.values())
-        wanted = {name for queue_id in wanted_by for name in self._queues[queue_id].agents}
-        for agent in self._agents.values():
-            if agent.talk is not None:
-                if agent.talk.wrap_until is not None:
-                    due.append(agent.talk.wrap_until)
-            elif agent.rest_until > self._now and agent.offer is None and agent.id in wanted:
-                due.append(agent.rest_until)
-        return min(due, default=None)
+        first, second = self._room.due.next(), self._room.announcements.next()
+        if first is None or second is None:
+            return second if first is None else first
+        return min(first, second)
+
+    def _settle(self) -> Output:
+        room = self._room
+        entries.expire(room)
+        staff.refresh(room)
+        if room.deserted:
+            entries.desert(room)
+            staff.refresh(room)
+        offers.dispatch(room)
+        entries.announce(room)
+        staff.show(room)
+        self._forget()
+        out, room.out = room.out, []
+        return out
 
     # --- what can be seen -------------------------------------------------------------------
 
     def agent(self, agent_id: str) -> AgentView:
         """One agent now. Raises KeyError for an unknown one."""
-        agent = self._agents[agent_id]
+        agent = self._room.agents[agent_id]
         view: dict[str, str | None] = {}
         if agent.talk is not None:
             talk = agent.talk
@@ -169,7 +172,7 @@ class Acd:
             since=agent.since,
             reachable=agent.reachable,
             engaged=agent.engaged,
-            queues=tuple(name for name, queue in self._queues.items() if agent.id in queue.agents),
+            queues=tuple(member.queue.id for member in agent.members),
             offer=agent.offer.offer if agent.offer else None,
             entry=view.get("entry"),
             call=view.get("call"),
@@ -177,11 +180,12 @@ class Acd:
             linked=agent.talk is not None and agent.talk.wrap_until is None,
             wrap_until=agent.talk.wrap_until if agent.talk else None,
             next_state=agent.pending[0] if agent.pending else None,
+            booking=agent.booking.entry if agent.booking else None,
         )
 
     def agents(self) -> tuple[str, ...]:
         """Ids of the agents, those leaving after their present call included."""
-        return tuple(self._agents)
+        return tuple(self._room.agents)
 
     def waiting(self) -> tuple[WaitingView, ...]:
         """All waiting callers, in the order in which they will be served."""
@@ -198,20 +202,38 @@ class Acd:
                     ringing.agent.id for ringing in waiting.offers.values() if not ringing.accepted
                 ),
                 linking=waiting.link.agent.id if waiting.link else None,
+                held_for=waiting.prefer,
             )
-            for waiting in self._order
+            for waiting in self._room.line.order
+            if not waiting.booked
+        )
+
+    def bookings(self) -> tuple[BookingView, ...]:
+        """All places kept for call-backs, in the order in which they will be called."""
+        return tuple(
+            BookingView(
+                booking=waiting.entry,
+                queue=waiting.queue,
+                priority=waiting.priority,
+                since=waiting.came,
+                position=waiting.position,
+                dialling=waiting.dialled,
+                agent=waiting.kept.id if waiting.kept else None,
+            )
+            for waiting in self._room.line.order
+            if waiting.booked
         )
 
     def counts(self, queue_id: str) -> QueueCounts:
         """One queue now. Raises KeyError for an unknown one."""
-        queue = self._queues[queue_id]
-        since = [waiting.since for waiting in self._order if waiting.queue == queue_id]
+        queue = self._room.queues[queue_id]
+        since = [waiting.since for waiting in queue.line if not waiting.booked]
         ready = busy = not_ready = 0
-        for agent in self._staff(queue):
-            match agent.phase:
+        for member in queue.members.values():
+            match member.agent.phase:
                 case "offline":
                     pass
-                case "ready" if agent.reachable:
+                case "ready" if member.agent.reachable:
                     ready += 1
                 case "ready" | "not_ready":
                     not_ready += 1
@@ -225,387 +247,91 @@ class Acd:
             not_ready=not_ready,
         )
 
-    # --- agents -----------------------------------------------------------------------------
-
-    def _set_state(self, event: SetState) -> None:
-        agent = self._agents.get(event.agent)
-        if agent is None or agent.removed:
-            return
-        reason = event.reason if event.state == "not_ready" else None
-        if event.state == "ready":
-            agent.misses = 0
-            agent.rest_until = 0
-        talk = agent.talk
-        if talk is not None or (agent.offer is not None and agent.offer.accepted):
-            same = (event.state, reason) == (agent.state, agent.reason)
-            agent.pending = None if same else (event.state, reason)
-            if event.state == "offline" and talk is not None and talk.wrap_until is not None:
-                self._end_wrap(agent)
-            return
-        if event.state != "ready" and agent.offer is not None:
-            self._close_offer(agent.offer, "rejected")
-        self._choose(agent, event.state, reason)
-
-    def _choose(self, agent: Agent, state: AgentStateName, reason: str | None) -> None:
-        """The chosen state takes effect."""
-        if (state, reason) == (agent.state, agent.reason):
-            return
-        if state == "ready" and agent.state != "ready":
-            agent.idle_since = self._now
-        agent.state, agent.reason = state, reason
-        self._out.append(facts.AgentState(at=self._now, agent=agent.id, state=state, reason=reason))
-
-    def _reachable(self, agent_id: str, yes: bool) -> None:
-        agent = self._agents.get(agent_id)
-        if agent is None:
-            return
-        agent.reachable = yes
-        if not yes and agent.offer is not None and not agent.offer.accepted:
-            self._refused(agent.offer, "failed")
-
-    def _engaged(self, agent_id: str, yes: bool) -> None:
-        agent = self._agents.get(agent_id)
-        if agent is None:
-            return
-        agent.engaged = yes
-        if yes and agent.offer is not None and not agent.offer.accepted:
-            self._close_offer(agent.offer, "withdrawn")
-
-    def _released(self, agent_id: str) -> None:
-        agent = self._agents.get(agent_id)
-        if agent is None:
-            return
-        if agent.offer is not None and agent.offer.accepted:
-            self._refused(agent.offer, "failed")
-            return
-        talk = agent.talk
-        if talk is None or talk.wrap_until is not None:
-            return
-        queue = self._queues.get(talk.queue)
-        wrap_ms = queue.wrap_up_s * 1000 if queue else 0
-        talk.wrap_until = self._now + wrap_ms
-        self._out.append(
-            facts.WrapStart(
-                at=self._now, agent=agent.id, call=talk.call, entry=talk.entry, queue=talk.queue
-            )
-        )
-        signs_out = agent.pending is not None and agent.pending[0] == "offline"
-        if wrap_ms == 0 or signs_out:
-            self._end_wrap(agent)
-
-    def _end_wrap(self, agent: Agent) -> None:
-        talk = agent.talk
-        if talk is None or talk.wrap_until is None:
-            return
-        agent.talk = None
-        agent.idle_since = self._now
-        self._out.append(
-            facts.WrapEnd(
-                at=self._now, agent=agent.id, call=talk.call, entry=talk.entry, queue=talk.queue
-            )
-        )
-        self._apply_pending(agent)
-
-    def _apply_pending(self, agent: Agent) -> None:
-        if agent.pending is not None:
-            state, reason = agent.pending
-            agent.pending = None
-            self._choose(agent, state, reason)
-
-    # --- callers ----------------------------------------------------------------------------
-
-    def _enter(self, event: Enter) -> None:
-        if event.entry in self._entries:
-            return
-        queue = self._queues.get(event.queue)
-        priority = event.priority
-        if priority is None:
-            priority = queue.priority if queue else 0
-        waiting = Waiting(
-            entry=event.entry,
-            call=event.call,
-            queue=event.queue,
-            caller=event.caller,
-            priority=priority,
-            since=self._now,
-            announce_at=self._now,
-        )
-        self._out.append(
-            facts.QEnter(
-                at=self._now,
-                call=event.call,
-                entry=event.entry,
-                queue=event.queue,
-                caller=event.caller,
-                priority=priority,
-                parent=event.parent,
-            )
-        )
-        self._entries[event.entry] = waiting
-        refusal: LeaveReason | None = None
-        if queue is None or event.queue in self._retired or not event.open:
-            refusal = "closed"
-        elif queue.leave_when_empty and not self._staffed(queue):
-            refusal = "no_agent"
-        elif queue.max_waiting and self._length(event.queue) >= queue.max_waiting:
-            refusal = "full"
-        if refusal is not None:
-            self._give_up(waiting, refusal)
-            return
-        self._order.insert(self._place(waiting, event.position), waiting)
-
-    def _place(self, newcomer: Waiting, wanted: int | None) -> int:
-        """Index in the order: before the first of lower priority; a wanted place counts in the
-        newcomer's own queue and stops behind the last of higher priority."""
-        place = 0
-        for index, other in enumerate(self._order):
-            if newcomer.priority > other.priority:
-                return index
-            if other.queue == newcomer.queue:
-                place += 1
-                if wanted is not None and newcomer.priority == other.priority and wanted <= place:
-                    return index
-        return len(self._order)
-
-    def _leave(self, waiting: Waiting, reason: LeaveReason, agent: str | None = None) -> None:
-        """The one way out of the queue: closes what is open and states the outcome."""
-        for ringing in list(waiting.offers.values()):
-            self._close_offer(ringing, "withdrawn")
-        del self._entries[waiting.entry]
-        if waiting in self._order:
-            self._order.remove(waiting)
-        self._out.append(
-            facts.QLeave(
-                at=self._now,
-                call=waiting.call,
-                entry=waiting.entry,
-                queue=waiting.queue,
-                reason=reason,
-                agent=agent,
-            )
-        )
-
-    def _give_up(self, waiting: Waiting, reason: LeaveReason) -> None:
-        self._leave(waiting, reason)
-        self._out.append(Leave(waiting.entry, waiting.call, waiting.queue, reason))
-
-    # --- offers -----------------------------------------------------------------------------
-
-    def _offer(self, waiting: Waiting, agent: Agent, queue: Queue) -> None:
-        offer = self._new_id("offer")
-        until = self._now + queue.ring_s * 1000
-        ringing = Ringing(offer, waiting, agent, until)
-        waiting.offers[agent.id] = ringing
-        agent.offer = ringing
-        self._out.append(
-            facts.Offer(
-                at=self._now,
-                call=waiting.call,
-                entry=waiting.entry,
-                queue=waiting.queue,
-                offer=offer,
-                agent=agent.id,
-            )
-        )
-        self._out.append(Ring(offer, waiting.entry, waiting.call, waiting.queue, agent.id, until))
-
-    def _open_offer(self, agent_id: str, offer: str) -> Ringing | None:
-        agent = self._agents.get(agent_id)
-        if agent is None or agent.offer is None or agent.offer.offer != offer:
-            return None
-        return agent.offer
-
-    def _accepted(self, agent_id: str, offer: str) -> None:
-        ringing = self._open_offer(agent_id, offer)
-        if ringing is None:
-            entry = self._closed_offers.get(offer, "")
-            self._out.append(StopRinging(offer, entry, agent_id, "withdrawn"))
-            return
-        if ringing.accepted:
-            return
-        waiting = ringing.entry
-        ringing.accepted = True
-        ringing.until = self._now + LINK_MS
-        waiting.link = ringing
-        for other in list(waiting.offers.values()):
-            if other is not ringing:
-                self._close_offer(other, "withdrawn")
-        self._out.append(Link(waiting.entry, waiting.call, agent_id))
-
-    def _linked(self, entry: str) -> None:
-        waiting = self._entries.get(entry)
-        if waiting is None or waiting.link is None:
-            return
-        ringing = waiting.link
-        agent = ringing.agent
-        self._close_offer(ringing, "accepted")
-        agent.misses = 0
-        agent.talk = Talk(waiting.call, waiting.entry, waiting.queue)
-        self._out.append(
-            facts.Connect(
-                at=self._now,
-                call=waiting.call,
-                entry=waiting.entry,
-                queue=waiting.queue,
-                agent=agent.id,
-            )
-        )
-        self._leave(waiting, "answered", agent.id)
-
-    def _refused(self, ringing: Ringing, result: Refusal) -> None:
-        """The offer came to nothing by the agent's side; the caller waits on."""
-        agent, waiting = ringing.agent, ringing.entry
-        waiting.refused[agent.id] = waiting.refused.get(agent.id, 0) + 1
-        agent.rest_until = self._now + REST_MS
-        agent.misses = 0 if result == "rejected" else agent.misses + 1
-        self._close_offer(ringing, result)
-        if agent.misses >= AUTO_PAUSE_AFTER:
-            agent.misses = 0
-            if agent.state == "ready":
-                self._choose(agent, "not_ready", AUTO_PAUSE_REASON)
-
-    def _close_offer(self, ringing: Ringing, result: OfferResult) -> None:
-        agent, waiting = ringing.agent, ringing.entry
-        del waiting.offers[agent.id]
-        if waiting.link is ringing:
-            waiting.link = None
-        agent.offer = None
-        self._closed_offers[ringing.offer] = waiting.entry
-        while len(self._closed_offers) > REMEMBERED_OFFERS:
-            del self._closed_offers[next(iter(self._closed_offers))]
-        self._out.append(
-            facts.OfferEnd(
-                at=self._now,
-                call=waiting.call,
-                entry=waiting.entry,
-                queue=waiting.queue,
-                offer=ringing.offer,
-                agent=agent.id,
-                result=result,
-            )
-        )
-        if result != "accepted":
-            self._out.append(StopRinging(ringing.offer, waiting.entry, agent.id, result))
-            if ringing.accepted:
-                self._apply_pending(agent)
-
-    # --- what falls due ---------------------------------------------------------------------
-
-    def _settle(self) -> Output:
-        self._expire()
-        self._dispatch()
-        self._positions()
-        self._tidy()
-        out, self._out = self._out, []
-        return out
-
-    def _expire(self) -> None:
-        now = self._now
-        for agent in self._agents.values():
-            if agent.offer is not None and agent.offer.until <= now:
-                self._refused(agent.offer, "failed" if agent.offer.accepted else "missed")
-            talk = agent.talk
-            if talk is not None and talk.wrap_until is not None and talk.wrap_until <= now:
-                self._end_wrap(agent)
-        staffed: dict[str, bool] = {}
-        for waiting in tuple(self._order):
-            if waiting.link is not None:
-                continue
-            queue = self._queues[waiting.queue]
-            if waiting.queue not in staffed:
-                staffed[waiting.queue] = self._staffed(queue)
-            if queue.max_wait_s and waiting.since + queue.max_wait_s * 1000 <= now:
-                self._give_up(waiting, "timeout")
-            elif queue.leave_when_empty and not staffed[waiting.queue]:
-                self._give_up(waiting, "no_agent")
-
-    def _dispatch(self) -> None:
-        """Offer from the head of the order for as long as anyone is free."""
-        free = {name: agent for name, agent in self._agents.items() if agent.free(self._now)}
-        if not free:
-            return
-        exhausted: set[str] = set()
-        for waiting in self._order:
-            if waiting.link is not None or waiting.queue in exhausted:
-                continue
-            queue = self._queues[waiting.queue]
-            if queue.strategy == "longest_idle" and waiting.offers:
-                continue
-            able = [free[name] for name in dict.fromkeys(queue.agents) if name in free]
-            if not able:
-                exhausted.add(waiting.queue)
-                continue
-            if queue.strategy == "longest_idle":
-                refused = waiting.refused
-                able = [min(able, key=lambda a: (refused.get(a.id, 0), a.idle_since))]
-            for agent in able:
-                self._offer(waiting, agent, queue)
-                del free[agent.id]
-            if not free:
-                return
-
-    def _positions(self) -> None:
-        """Places in each queue; what a caller was told may only get smaller."""
-        places: dict[str, int] = {}
-        for waiting in self._order:
-            place = places[waiting.queue] = places.get(waiting.queue, 0) + 1
-            waiting.position = min(waiting.position, place)
-            if waiting.announce_at > self._now or waiting.link is not None:
-                continue
-            queue = self._queues[waiting.queue]
-            waiting.announce_at = self._now + queue.announce_every_s * 1000
-            # A caller whose agent rings already needs no place.
-            if queue.announce_position and not waiting.offers:
-                self._out.append(
-                    Announce(waiting.entry, waiting.call, waiting.queue, waiting.position)
-                )
-
-    def _tidy(self) -> None:
-        for agent in tuple(self._agents.values()):
-            if agent.removed and agent.talk is None and agent.offer is None:
-                del self._agents[agent.id]
-                continue
-            shown = (agent.phase, agent.reason)
-            if shown != agent.shown:
-                agent.shown = shown
-                agent.since = self._now
-        if self._retired:
-            used = {waiting.queue for waiting in self._order}
-            used.update(agent.talk.queue for agent in self._agents.values() if agent.talk)
-            for name in self._retired - used:
-                self._retired.discard(name)
-                del self._queues[name]
+    def expected_wait(self, queue_id: str, now: int, place: int | None = None) -> Range | None:
+        """The wait ahead at this place, or of a newcomer; None without enough history. Raises
+        KeyError for an unknown queue."""
+        queue = self._room.queues[queue_id]
+        return expected(queue.waits, len(queue.line) + 1 if place is None else place, now)
 
     # --- the document changes ---------------------------------------------------------------
 
     def _change(self, queues: Mapping[str, Queue], agents: Iterable[str]) -> None:
-        self._retired = {name for name in self._queues if name not in queues}
-        self._queues = {**{name: self._queues[name] for name in self._retired}, **queues}
+        room = self._room
+        for queue in room.queues.values():
+            queue.retired = queue.id not in queues
+        kept = {name: queue for name, queue in room.queues.items() if queue.retired}
+        for name, rules in queues.items():
+            queue = kept[name] = room.queues.get(name) or QueueState(name, rules)
+            queue.rules = rules
+        room.queues = kept
         wanted = dict.fromkeys(agents)
         for name in wanted:
-            agent = self._agents.setdefault(name, Agent(name, since=self._now))
+            agent = room.agents.setdefault(name, Agent(name, since=room.now))
             if agent.removed:
                 agent.removed, agent.pending = False, None
-        for agent in self._agents.values():
+        self._assign()
+        for agent in room.agents.values():
             ringing = agent.offer
             agent.removed = agent.id not in wanted
-            if ringing is not None and not ringing.accepted:
-                rules = self._queues[ringing.entry.queue]
-                if agent.removed or agent.id not in rules.agents:
-                    self._close_offer(ringing, "withdrawn")
+            if (
+                ringing is not None
+                and not ringing.accepted
+                and (agent.removed or agent.id not in room.queue_of(ringing.entry).members)
+            ):
+                offers.close_offer(room, ringing, "withdrawn")
+            if agent.booking is not None and (
+                agent.removed or agent.id not in room.queue_of(agent.booking).members
+            ):
+                offers.let_go(room, agent)
             if agent.removed:
                 agent.pending = ("offline", None)
                 if agent.talk is None and agent.offer is None:
-                    self._apply_pending(agent)
+                    staff.apply_pending(room, agent)
+        for queue in room.queues.values():
+            for waiting in queue.line:
+                queue.note(waiting)
+                if waiting.prefer is not None and waiting.prefer not in queue.members:
+                    waiting.prefer = None
+                if waiting.link is None:
+                    offers.arm(room, waiting)
+            room.deserted[queue] = None
 
-    # --- small questions --------------------------------------------------------------------
+    def _assign(self) -> None:
+        """Who works for which queue, by the present rules; counts of those who stay go on."""
+        room = self._room
+        for agent in room.agents.values():
+            agent.members = []
+            agent.counted_in = agent.counted_ready = agent.counted_free = False
+            room.touch(agent)
+        for queue in room.queues.values():
+            rules, old = queue.rules, queue.members
+            names = [name for name in dict.fromkeys(rules.agents) if name in room.agents]
+            behind = [name for name, member in old.items() if member.index <= queue.after]
+            queue.members = {}
+            for index, name in enumerate(names):
+                agent = room.agents[name]
+                member = old.get(name) or Member(agent, queue, index)
+                member.index = index
+                member.weight = rules.weights.get(name, 1)
+                member.level = rules.levels.get(name, 1)
+                queue.members[name] = member
+                agent.members.append(member)
+            for name, member in queue.members.items():
+                if name not in old and member.agent.state != "offline":
+                    staff.level(member)
+            # The turn goes on behind the last of those who had theirs and are still here.
+            last = next((name for name in reversed(behind) if name in queue.members), None)
+            queue.after = -1 if last is None else queue.members[last].index
+            queue.free, queue.signed_in, queue.ready = {}, 0, 0
 
-    def _staff(self, queue: Queue) -> list[Agent]:
-        names = dict.fromkeys(queue.agents)
-        return [self._agents[name] for name in names if name in self._agents]
-
-    def _staffed(self, queue: Queue) -> bool:
-        return any(agent.state != "offline" for agent in self._staff(queue))
-
-    def _length(self, queue_id: str) -> int:
-        return sum(waiting.queue == queue_id for waiting in self._order)
+    def _forget(self) -> None:
+        """Queues that are gone from the document, once nobody is left in them."""
+        room = self._room
+        for queue in [queue for queue in room.queues.values() if queue.retired]:
+            talks = any(
+                agent.talk and agent.talk.queue == queue.id for agent in room.agents.values()
+            )
+            if not queue.line and not talks:
+                del room.queues[queue.id]
+                for member in queue.members.values():
+                    member.agent.members.remove(member)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from appliance.acd.estimate import Range
 from appliance.events import AgentStateName
 
 Phase = Literal["offline", "ready", "not_ready", "offered", "busy", "wrap"]
@@ -31,6 +32,8 @@ class AgentView:
     linked: bool = False
     wrap_until: int | None = None
     next_state: AgentStateName | None = None
+    booking: str | None = None
+    """The call-back that this agent is kept free for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,24 @@ class WaitingView:
     position: int
     offered_to: tuple[str, ...] = ()
     linking: str | None = None
+    expected: Range | None = None
+    """The wait that lies ahead; None without enough history."""
+    held_for: str | None = None
+    """The agent who spoke with this caller last, while the call waits for them alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookingView:
+    """One place kept for a call-back. `position` counts in the queue, real callers and other
+    bookings included."""
+
+    booking: str
+    queue: str
+    priority: int
+    since: int
+    position: int
+    dialling: bool
+    agent: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

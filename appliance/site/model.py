@@ -45,6 +45,17 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=T
 Label = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=LABEL_PATTERN)]
 Language = Literal["en", "ro", "bg", "fa", "ru", "zh"]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Strategy = Literal[
+    "longest_idle",
+    "ring_all",
+    "round_robin",
+    "linear",
+    "fewest_calls",
+    "least_talk",
+    "random",
+    "weighted",
+    "skills",
+]
 Country = Literal["us", "gb", "fr", "de", "ro", "bg", "ir", "ru", "cn"]
 
 
@@ -149,7 +160,19 @@ class Queue(Table):
     name: Label
     extension: Extension | None = None
     agents: tuple[Id, ...] = ()
-    strategy: Literal["longest_idle", "ring_all"] = "longest_idle"
+    strategy: Strategy = "longest_idle"
+    weights: dict[Id, Annotated[int, Field(ge=1, le=100)]] = {}
+    """Strategy `weighted`: shares of the calls; 1 for whoever is not named."""
+    levels: dict[Id, Annotated[int, Field(ge=1, le=9)]] = {}
+    """Strategy `skills`: how skilled each agent is for this queue; 1 for whoever is not named."""
+    skill_level: Annotated[int, Field(ge=1, le=9)] = 1
+    """Strategy `skills`: the level that a caller needs at first."""
+    skill_relax_s: Annotated[int, Field(ge=0, le=600)] = 30
+    """One level less is enough after each such wait. 0: never."""
+    last_agent_days: Annotated[int, Field(ge=0, le=365)] = 0
+    """Who spoke with this caller within so many days gets the call first. 0: off."""
+    last_agent_wait_s: Annotated[int, Field(ge=0, le=300)] = 20
+    """How long such a caller waits for that agent alone. 0: only when free at once."""
     ring_s: Annotated[int, Field(ge=5, le=120)] = 20
     wrap_up_s: Annotated[int, Field(ge=0, le=3600)] = 15
     max_wait_s: Annotated[int, Field(ge=0, le=7200)] = 600
@@ -160,9 +183,28 @@ class Queue(Table):
     """Nobody signed in: leave at once as `no_agent` instead of waiting for nobody."""
     then: str = "hangup"
     """Where a caller goes who leaves by timeout, full, no_agent or closed: a route or `hangup`."""
+    overflow_to: str | None = None
+    """Where a caller goes who leaves by overflow: a route."""
+    overflow_after_s: Annotated[int, Field(ge=0, le=7200)] = 0
+    """Overflow after this wait. 0: never."""
+    overflow_waiting: Annotated[int, Field(ge=0, le=500)] = 0
+    """Overflow at once while so many are waiting. 0: never."""
+    overflow_unready: bool = False
+    """Overflow while nobody of the queue is ready: all paused, away or signed out. Who is ready
+    and in a call counts as ready."""
     hours: Id | None = None
     announce_position: bool = True
     announce_every_s: Annotated[int, Field(ge=10, le=600)] = 30
+    announce_wait: bool = False
+    """Say with the place how long the wait will be, as a range."""
+    callback_key: Digits | None = None
+    """The key by which a waiting caller asks to be called back; without it none is offered."""
+    callback_tries: Annotated[int, Field(ge=1, le=9)] = 3
+    callback_retry_s: Annotated[int, Field(ge=30, le=86_400)] = 300
+    """Between two tries."""
+    callback_ring_s: Annotated[int, Field(ge=10, le=120)] = 30
+    callback_keep_h: Annotated[int, Field(ge=1, le=168)] = 24
+    """A request older than this is given up."""
     welcome: Prompt | None = None
     music: Wav | None = None
     """A WAV of the data directory's `prompts/` folder; without it the built-in music."""

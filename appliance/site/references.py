@@ -25,6 +25,7 @@ def inconsistencies(site: Site) -> list[Problem]:
     return [
         *_routes(site),
         *_names(site),
+        *_queue_rules(site),
         *_extensions(site),
         *_devices(site),
         *_ports(site),
@@ -76,6 +77,8 @@ def _all_routes(site: Site) -> Iterator[tuple[str, str, frozenset[RouteKind]]]:
                 yield f"lines.{name}.numbers.{key(number)}", route, FROM_LINE
     for name, queue in site.queues.items():
         yield f"queues.{name}.then", queue.then, ONWARD
+        if queue.overflow_to is not None:
+            yield f"queues.{name}.overflow_to", queue.overflow_to, ONWARD
     for name, menu in site.menus.items():
         for digits, choice in menu.keys.items():
             yield f"menus.{name}.keys.{key(digits)}.go", choice.go, FROM_KEY
@@ -117,6 +120,38 @@ def _names(site: Site) -> Iterator[Problem]:
             yield Problem(
                 f"numbering.outgoing[{index}]",
                 f'there is no line or trunk "{outgoing}"; {nearest(outgoing, site.lines)}',
+            )
+
+
+def _queue_rules(site: Site) -> Iterator[Problem]:
+    for name, queue in site.queues.items():
+        path = f"queues.{name}"
+        for field, table in (("weights", queue.weights), ("levels", queue.levels)):
+            for agent in table:
+                if agent not in queue.agents:
+                    yield Problem(
+                        f"{path}.{field}.{key(agent)}",
+                        f'"{agent}" is no agent of this queue; {nearest(agent, queue.agents)}',
+                    )
+        overflows = queue.overflow_after_s or queue.overflow_waiting or queue.overflow_unready
+        if overflows and queue.overflow_to is None:
+            yield Problem(
+                f"{path}.overflow_to",
+                'say where callers overflow to, for example overflow_to = "queue:support"',
+            )
+        if queue.overflow_to == f"queue:{name}":
+            yield Problem(f"{path}.overflow_to", "a queue cannot overflow into itself")
+        if queue.max_wait_s and queue.overflow_after_s >= queue.max_wait_s:
+            yield Problem(
+                f"{path}.overflow_after_s",
+                f"callers leave after max_wait_s = {queue.max_wait_s} already;"
+                " write less than that",
+            )
+        if queue.max_waiting and queue.overflow_waiting >= queue.max_waiting:
+            yield Problem(
+                f"{path}.overflow_waiting",
+                f"the queue is full at max_waiting = {queue.max_waiting} already;"
+                " write less than that",
             )
 
 

@@ -37,6 +37,8 @@ class Witness:
         self.entered: dict[str, facts.QEnter] = {}
         self.left: dict[str, facts.QLeave] = {}
         self.order: list[str] = []
+        self.moment: dict[str, int] = {}
+        self.came: dict[str, int] = {}
         self.open_offers: dict[str, facts.Offer] = {}
         self.closed_offers: set[str] = set()
         self.linking: dict[str, str] = {}
@@ -59,6 +61,8 @@ class Witness:
                 self.engaged[agent] = yes
             case SetState(agent, "ready"):
                 self.rest_until[agent] = 0
+            case Enter() if event.since is not None:
+                self.came[event.entry] = event.since
             case QueuesChanged(queues, agents):
                 self.queues.update(queues)
                 for name in [*self.state, *self.reachable]:
@@ -66,6 +70,12 @@ class Witness:
                         # Who comes back later starts as a new agent.
                         self.reachable[name] = self.engaged[name] = False
                         self.rest_until[name] = 0
+
+    def stand(self, entry: str, came: int, priority: int) -> None:
+        """The order, restated: 90 s of head start for each step of priority."""
+        self.moment[entry] = came - 90_000 * max(-10, min(10, priority))
+        behind = [i for i, e in enumerate(self.order) if self.moment[e] > self.moment[entry]]
+        self.order.insert(behind[0] if behind else len(self.order), entry)
 
     def see(self, out: list[object], now: int) -> None:
         for index, each in enumerate(out):
@@ -75,15 +85,7 @@ class Witness:
                 case facts.QEnter():
                     assert each.entry not in self.entered, "an entry enters once"
                     self.entered[each.entry] = each
-                    place = next(
-                        (
-                            i
-                            for i, other in enumerate(self.order)
-                            if self.entered[other].priority < each.priority
-                        ),
-                        len(self.order),
-                    )
-                    self.order.insert(place, each.entry)
+                    self.stand(each.entry, self.came.pop(each.entry, now), each.priority)
                 case facts.Offer():
                     self._offer(each, now)
                     ring = out[index + 1]

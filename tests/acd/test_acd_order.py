@@ -127,7 +127,7 @@ def test_nobody_answers_and_the_caller_leaves_by_timeout(strategy: str) -> None:
     office.enter("e1")
     out = office.advance(30_000)
     assert {end.agent for end in only(out, OfferEnd)} == {"a"}, "only who is not paused is rung"
-    assert only(out, Leave) == [Leave("e1", "call-e1", "sales", "timeout")]
+    assert only(out, Leave) == [Leave("e1", "call-e1", "sales", "timeout", "hangup")]
     assert office.outcome("e1") == "timeout"
 
 
