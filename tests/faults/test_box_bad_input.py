@@ -18,9 +18,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from appliance import events as e
-from appliance.simulator.caller import Caller
 from appliance.simulator.rig import Call
-from tests.browser.signals import Samples, hear, mulaw_encode, speech_like
+from tests.browser.signals import Samples, find, hear, mulaw_encode, speech_like
 from tests.e2e.box import Box, port_picker
 from tests.faults.office_under_attack import CALLER, OfficeUnderAttack, office_under_attack
 from tests.sip.torture import CORPUS
@@ -257,18 +256,16 @@ async def test_a_modem_that_vanishes_in_a_talk_ends_it_as_line_lost(
 
 
 async def hears_again(call: Call, prompt: Samples, since: int) -> None:
-    """Wait until most of this is in what the caller hears after so many samples."""
-    enough = since
-
-    def heard(_: Caller) -> bool:
-        nonlocal enough
-        now = call.heard()[since:]
-        if len(now) < enough - since + 1600:
-            return False
-        enough = since + len(now)
-        return hear(prompt, now.astype(float) / 32768).share > 0.7
-
-    await call.until(heard)
+    """Wait until this is in what the caller hears after so many samples. A modem's clock may slip
+    within it, which leaves the larger part alike."""
+    async with asyncio.timeout(10):
+        enough = since + len(prompt)
+        while True:
+            await call.until(lambda _: len(call.heard()) >= enough)
+            now = call.heard()[since:].astype(float) / 32768
+            if find(prompt, now).correlation > 0.5:
+                return
+            enough += 1600
 
 
 async def test_keys_that_mean_nothing_repeat_the_menu_and_lead_to_its_default(
@@ -277,8 +274,8 @@ async def test_keys_that_mean_nothing_repeat_the_menu_and_lead_to_its_default(
     async with office.ringing(line=1) as talk:
         call = talk.call
         await call.answered()
-        await call.hears_sound(1200)
-        prompt = call.heard().astype(float)[-8000:] / 32768
+        await call.hears_sound(800)
+        prompt = call.heard().astype(float)[-6400:] / 32768
         for count, key in enumerate("7*9", 1):
             since = len(call.heard())
             await call.press(key)
