@@ -62,6 +62,34 @@ _POSITION: Final[dict[Language, str]] = {
 }
 
 
+_WAIT: Final[dict[Language, str]] = {
+    "en": "Your wait will be between {} and {} minutes.",
+    "ro": "Veți aștepta între {} și {} minute.",
+    "bg": "Ще чакате между {} и {} минути.",
+    "fa": "زمان انتظار شما بین {} و {} دقیقه است.",
+    "ru": "Время ожидания от {} до {} минут.",
+    "zh": "您需要等待{}到{}分钟。",
+}
+_WAIT_LESS: Final[dict[Language, str]] = {
+    "en": "Your wait will be less than {} minutes.",
+    "ro": "Veți aștepta mai puțin de {} minute.",
+    "bg": "Ще чакате по-малко от {} минути.",
+    "fa": "زمان انتظار شما کمتر از {} دقیقه است.",
+    "ru": "Время ожидания меньше {} минут.",
+    "zh": "您需要等待不到{}分钟。",
+}
+
+
+def expected_wait(low: int, high: int, language: Language) -> Prompt:
+    """The wait that lies ahead, as a range of whole minutes."""
+    high = max(high, 2)
+    if low < 1:
+        text = _WAIT_LESS[language].format(in_words(high, language))
+    else:
+        text = _WAIT[language].format(in_words(low, language), in_words(high, language))
+    return Prompt(text=text, language=language)
+
+
 def phrase(name: PhraseName, language: Language) -> Prompt:
     """A built-in sentence as a prompt."""
     return Prompt(text=PHRASES[name][language], language=language)

@@ -8,7 +8,7 @@ of calls runs in seconds and every test drives the machine that serves the lines
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from appliance import live
@@ -184,6 +184,13 @@ class Switch:
         )
         calls.free_agents(w, call)
         routing.enter(w, call, queue, parent=entry, raise_by=1)
+
+    def remember(self, spoke: Iterable[acd.Spoke], now: int) -> None:
+        """Who spoke with whom before this start, for the queues that ask the last agent first."""
+        self.w.now = now
+        for event in spoke:
+            self.w.tell(event)
+        self._settle()
 
     # --- media ------------------------------------------------------------------------------
 

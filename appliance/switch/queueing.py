@@ -105,7 +105,14 @@ def _cut_agent(w: World, call: Call) -> None:
 def _announce(w: World, announce: act.Announce) -> None:
     call = w.calls[announce.call]
     if call.a.state == "up" and call.linked_agent is None:
-        w.speak(call, (phrases.position(announce.position, call.language),), "queue")
+        queue = w.site.queues.get(announce.queue)
+        said = []
+        if queue is None or queue.announce_position:
+            said.append(phrases.position(announce.position, call.language))
+        if queue is not None and queue.announce_wait and announce.expected is not None:
+            said.append(phrases.expected_wait(*announce.expected.minutes, call.language))
+        if said:
+            w.speak(call, tuple(said), "queue")
 
 
 def _leave(w: World, leave: act.Leave) -> None:
@@ -113,10 +120,9 @@ def _leave(w: World, leave: act.Leave) -> None:
     call = w.calls.get(leave.call)
     if call is None or call.ended:
         return
-    queue = w.site.queues.get(leave.queue)
     call.entry = None
     call.linked_agent = None
-    go(w, call, queue.then if queue is not None else "hangup", why=leave.reason)
+    go(w, call, leave.to or "hangup", why=leave.reason)
 
 
 def leg_failed(w: World, leg: Leg, reason: str) -> None:

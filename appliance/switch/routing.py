@@ -103,8 +103,10 @@ def enter(
     w: World, call: Call, queue_id: str, *, parent: str | None = None, raise_by: int = 0
 ) -> None:
     """Put the caller into a queue. The wait starts now, also when the line is still going
-    off-hook: the agents' screens do not wait for a modem."""
+    off-hook: the agents' screens do not wait for a modem. With a `parent` the place in the order
+    is that of the wait it continues."""
     queue = w.site.queues[queue_id]
+    since = call.entered_at if parent is not None else None
     call.queue = queue_id
     call.entry = w.new_id("e")
     call.entered_at = w.now
@@ -120,6 +122,7 @@ def enter(
             priority=queue.priority + raise_by,
             parent=parent,
             open=open_now,
+            since=since,
         ),
     )
     if call.entry is not None and call.a.state == "up":

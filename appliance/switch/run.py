@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Final
 
 from appliance import ipc, live
+from appliance.acd import events as acd
 from appliance.clock import Clock
 from appliance.events import Fact
 from appliance.ledger.errors import LedgerFull
+from appliance.ledger.reader import Reader
 from appliance.ledger.writer import Ledger
 from appliance.media import protocol as p
 from appliance.media.client import MediaClient
@@ -48,6 +50,7 @@ MAX_UNSAVED: Final = 500_000
 """Facts kept in memory while the disk takes none: days of a busy office. Beyond that the newest
 are lost; what they would have closed is closed at the next start."""
 ALIVE_S: Final = 10.0
+DAY_MS: Final = 86_400_000
 CONTACTS_S: Final = 30.0
 """Refreshed registrations reach the file this often."""
 PEER_TIMEOUT_S: Final = 8.0
@@ -107,6 +110,7 @@ class Control:
         )
         self._facts = self._ledger.last_seq
         self.clock.not_before(self._ledger.last_at)
+        await self._remember_agents()
         self._endpoint = Endpoint(
             _sip_config(self.site, secrets), self._on_sip, clock=self.clock.now
         )
@@ -146,6 +150,28 @@ class Control:
             await asyncio.sleep(ALIVE_S)
             with contextlib.suppress(LedgerFull):
                 await self._ledger.alive(self.clock.now())
+
+    async def _remember_agents(self) -> None:
+        """Read who spoke with whom, as far back as a queue wants to know."""
+        days = max((queue.last_agent_days for queue in self.site.queues.values()), default=0)
+        if not days:
+            return
+        now = self.clock.now()
+        reader = Reader(self.data / "ledger.db")
+        try:
+            entries = await asyncio.to_thread(reader.entries, now - days * DAY_MS, now)
+        finally:
+            reader.close()
+        self.switch.remember(
+            (
+                acd.Spoke(entry.agent, entry.caller, entry.connect_at)
+                for entry in entries
+                if entry.connect_at is not None
+                and entry.agent in self.site.people
+                and entry.caller is not None
+            ),
+            now,
+        )
 
     async def _keep_contacts(self) -> None:
         """Save where the phones are, soon after it changed and while they stay."""
