@@ -75,8 +75,11 @@ _FLOOR_RISE: Final = 1.02
 _FLOOR_BIAS: Final = 1.3
 """Noise is more than the least of it that was seen."""
 _TAPS: Final = 96
+_PIECE: Final = 80
 _HISTORY: Final = 16
 _LOOKBACK: Final = 12
+_RAW: Final = 2 * FRAME + _TAPS
+"""Samples whose filtered two frames are looked at."""
 _NONE: Final = -1
 
 _F32 = npt.NDArray[np.float32]
@@ -106,10 +109,11 @@ def _high_pass() -> npt.NDArray[np.float64]:
 
 
 def _filter_matrix() -> _F32:
-    """(taps + 160, 160): the last taps samples and a frame to the filtered frame."""
+    """(taps + `_PIECE`, `_PIECE`): the last taps samples and a piece of a frame to that piece,
+    filtered. Pieces, since the matrix of a whole frame would be zeros for the most part."""
     taps = _high_pass()[::-1]
-    matrix = np.zeros((_TAPS + FRAME, FRAME))
-    for sample in range(FRAME):
+    matrix = np.zeros((_TAPS + _PIECE, _PIECE))
+    for sample in range(_PIECE):
         matrix[sample : sample + _TAPS + 1, sample] = taps
     return matrix.astype(np.float32)
 
@@ -120,8 +124,9 @@ def _window_start(step: int) -> int:
 
 
 def _correlators() -> _F32:
-    """(320, 4 * 8 * 2): real and imaginary parts, scaled to the amplitude of a tone."""
-    matrix = np.zeros((2 * FRAME, STEPS, 8, 2))
+    """(2 * 8 * 4, 320): real, then imaginary parts, of each tone and step, scaled to the amplitude
+    of a tone."""
+    matrix = np.zeros((2, 8, STEPS, 2 * FRAME))
     time = np.arange(WINDOW) / RATE
     taps = np.arange(_TAPS + 1)
     for index, frequency in enumerate(_FREQUENCIES):
@@ -129,17 +134,17 @@ def _correlators() -> _F32:
         kernel = _HANN * np.exp(-2j * np.pi * frequency * time) * 2 / np.sum(_HANN) / pass_gain
         for step in range(STEPS):
             start = _window_start(step)
-            matrix[start : start + WINDOW, step, index, 0] = kernel.real
-            matrix[start : start + WINDOW, step, index, 1] = kernel.imag
-    return matrix.reshape(2 * FRAME, -1).astype(np.float32)
+            matrix[0, index, step, start : start + WINDOW] = kernel.real
+            matrix[1, index, step, start : start + WINDOW] = kernel.imag
+    return matrix.reshape(-1, 2 * FRAME).astype(np.float32)
 
 
 def _energies() -> _F32:
-    """(320, 4): windowed energy from squared samples."""
-    matrix = np.zeros((2 * FRAME, STEPS))
+    """(4, 320): windowed energy from squared samples."""
+    matrix = np.zeros((STEPS, 2 * FRAME))
     for step in range(STEPS):
         start = _window_start(step)
-        matrix[start : start + WINDOW, step] = _HANN**2
+        matrix[step, start : start + WINDOW] = _HANN**2
     return matrix.astype(np.float32)
 
 
@@ -201,18 +206,9 @@ def _offset(now: _C64, before: _C64, pair: _I64) -> npt.NDArray[np.float64]:
     return result
 
 
-def _follow_least(
-    state: npt.NDArray[np.float64], slots: _I64, values: npt.NDArray[Any], rise: float
-) -> npt.NDArray[np.float64]:
-    """The least of `values` (rows, steps) so far, which is forgotten by `rise` a step; the last
-    step stays in `state`."""
-    powers = rise ** np.arange(STEPS + 1)
-    scaled = np.empty((len(slots), STEPS + 1))
-    scaled[:, 0] = state[slots]
-    scaled[:, 1:] = values / powers[1:]
-    least: npt.NDArray[np.float64] = np.minimum.accumulate(scaled, axis=1)[:, 1:] * powers[1:]
-    state[slots] = least[:, -1]
-    return least
+_RISES: Final = np.array([_FLOOR_RISE, _DIP_RISE, _DIP_RISE])
+_RISEN: Final = (_RISES ** np.arange(STEPS + 1)[:, None])[:, :, None]
+"""What the least energies may have risen by after each step: (steps + 1, 3, 1)."""
 
 
 class DtmfDetector:
@@ -222,6 +218,7 @@ class DtmfDetector:
         self._filter = _filter_matrix()
         self._kernel = _correlators()
         self._energy = _energies()
+        self._turn = 0
         self.capacity = capacity
         fixed = set(vars(self))
         self._allocate(capacity)
@@ -229,10 +226,10 @@ class DtmfDetector:
         """Names of the arrays that have a row for each slot."""
 
     def _allocate(self, capacity: int) -> None:
-        self._tail = np.zeros((capacity, _TAPS), np.float32)
+        self._raw = np.zeros((capacity, _RAW), np.float32)
         self._filtered = np.zeros((capacity, 2 * FRAME), np.float32)
-        self._raw = np.zeros((capacity, 2 * FRAME), np.float32)
-        self._tones = np.zeros((capacity, _HISTORY, 8), np.complex64)
+        # A ring of the last ticks' correlations; `_turn` is the newest.
+        self._tones = np.zeros((capacity, _HISTORY // STEPS, 2 * 8 * STEPS), np.float32)
         self._run_key = np.full(capacity, _NONE, np.int64)
         self._run_good = np.zeros(capacity, np.int64)
         self._run_dip = np.zeros(capacity)
@@ -244,14 +241,13 @@ class DtmfDetector:
         self._held = np.full(capacity, _NONE, np.int64)
         self._held_ref = np.zeros((capacity, 2))
         self._gap_ms = np.zeros(capacity)
-        self._dip = np.full(capacity, _LEAST)
-        self._low_dip = np.full(capacity, _LEAST)
+        # Least energies of late: the noise floor's, before a key, below the keys before it.
+        self._least = np.full((capacity, 3), _LEAST)
         self._run_low = np.zeros(capacity)
         self._run_least = np.zeros((capacity, 2))
         self._run_most = np.zeros((capacity, 2))
         self._run_purity = np.zeros(capacity)
         self._run_low_dip = np.zeros(capacity)
-        self._floor = np.full(capacity, _LEAST)
 
     def reserve(self, capacity: int) -> None:
         """Make room for at least `capacity` slots; those in use keep their state."""
@@ -268,61 +264,77 @@ class DtmfDetector:
         for name in self._state:
             getattr(self, name)[slot] = 0
         self._run_key[slot] = self._held[slot] = _NONE
-        self._dip[slot] = self._low_dip[slot] = self._floor[slot] = _LEAST
+        self._least[slot] = _LEAST
 
     def process(self, pcm: g711.Samples, slots: _I64) -> list[tuple[int, str]]:
         """Keys that became certain in this frame; `pcm` is (legs, 160), `slots` its rows to hear.
 
         Each key press is reported once.
         """
-        if not len(slots):
+        count = len(slots)
+        if not count:
             return []
-        whole = np.empty((len(slots), _TAPS + FRAME), np.float32)
-        whole[:, :_TAPS] = self._tail[slots]
-        whole[:, _TAPS:] = pcm[slots]
-        self._tail[slots] = whole[:, FRAME:]
-        filtered = np.empty((len(slots), 2 * FRAME), np.float32)
-        filtered[:, :FRAME] = self._filtered[slots, FRAME:]
-        np.matmul(whole, self._filter, out=filtered[:, FRAME:])
-        self._filtered[slots] = filtered
-        raw = np.empty_like(filtered)
-        raw[:, :FRAME] = self._raw[slots, FRAME:]
+        self._turn = (self._turn + 1) % (_HISTORY // STEPS)
+        # Neighbours are worked on in place, others as copies that are put back.
+        first = int(slots[0])
+        together = int(slots[-1]) - first + 1 == count and bool((np.diff(slots) == 1).all())
+        where: Any = slice(first, first + count) if together else slots
+        raw = self._raw[where]
+        raw[:, :-FRAME] = raw[:, FRAME:]
+        raw[:, -FRAME:] = pcm[where]
+        filtered = self._filtered[where]
+        filtered[:, :FRAME] = filtered[:, FRAME:]
+        for start in range(0, FRAME, _PIECE):
+            # From `_TAPS` before the piece of the new frame on.
+            piece = raw[:, FRAME + start : FRAME + start + _TAPS + _PIECE]
+            filtered[:, FRAME + start : FRAME + start + _PIECE] = piece @ self._filter
+        if not together:
+            self._raw[where], self._filtered[where] = raw, filtered
+        squares = np.empty((2 * count, 2 * FRAME), np.float32)
+        np.square(filtered, out=squares[:count])
         # As late as the filter makes its output.
-        raw[:, FRAME:] = whole[:, _TAPS // 2 : _TAPS // 2 + FRAME]
-        self._raw[slots] = raw
-        energy = (filtered * filtered) @ self._energy
-        low = np.maximum((raw * raw) @ self._energy - energy, _LEAST)
-        busy = (self._held[slots] != _NONE) | (self._run_key[slots] != _NONE)
-        tones = (filtered @ self._kernel).view(np.complex64).reshape(len(slots), STEPS, 8)
-        history = self._tones[slots]
-        history[:, :-STEPS] = history[:, STEPS:]
-        history[:, -STEPS:] = tones
-        self._tones[slots] = history
-        power = tones.real**2 + tones.imag**2
+        np.square(raw[:, _TAPS // 2 : _TAPS // 2 + 2 * FRAME], out=squares[count:])
+        # From here on legs are the last axis, so that all that is done is done in long rows.
+        energies = self._energy @ squares.T
+        energy = energies[:, :count]
+        low = np.maximum(energies[:, count:] - energy, _LEAST)
+        tones = self._kernel @ filtered.T
+        self._tones[where, self._turn] = tones.T
+        np.square(tones, out=tones)
+        power = (tones[: 8 * STEPS] + tones[8 * STEPS :]).reshape(8, STEPS, count)
         # The most that a tone at the border of its frequencies can be more than it shows.
-        low_tone = power[:, :, :4].max(axis=2) * _LOW_LOSS
-        high_tone = power[:, :, 4:].max(axis=2) * _HIGH_LOSS
-        least = np.maximum(energy, _LEAST)
-        floor = _follow_least(self._floor, slots, least, _FLOOR_RISE)
-        floor = np.minimum(_FLOOR_BIAS * floor, MAX_FLOOR * energy)
-        dip = _follow_least(self._dip, slots, least, _DIP_RISE)
-        low_dip = _follow_least(self._low_dip, slots, low, _DIP_RISE)
+        low_tone = power[:4].max(axis=0) * _LOW_LOSS
+        high_tone = power[4:].max(axis=0) * _HIGH_LOSS
+        both = low_tone + high_tone
+        least = np.empty((STEPS + 1, 3, count))
+        least[0] = self._least[where].T
+        least[1:, 0] = least[1:, 1] = np.maximum(energy, _LEAST)
+        least[1:, 2] = low
+        least /= _RISEN
+        np.minimum.accumulate(least, axis=0, out=least)
+        least *= _RISEN
+        self._least[where] = least[-1].T
+        floor = np.minimum(_FLOOR_BIAS * least[1:, 0], MAX_FLOOR * energy)
         weaker = np.minimum(low_tone, high_tone)
         possible = (
-            ((low_tone + high_tone) * _POWER_GAIN >= MIN_PURITY * (energy - floor))
-            & (weaker >= _MIN_SHARE * (low_tone + high_tone))
+            (both * _POWER_GAIN >= MIN_PURITY * (energy - floor))
+            & (weaker >= _MIN_SHARE * both)
             & (weaker >= _MIN_AMPLITUDE**2)
-        ).any(axis=1)
+        ).any(axis=0)
+        busy = (self._held[where] != _NONE) | (self._run_key[where] != _NONE)
         rows = np.flatnonzero(busy | possible)
         if not len(rows):
             return []
-        looks = _look(history[rows], energy[rows], floor[rows])
-        kept = busy[rows] | looks.good.any(axis=1)
+        looks = _look(self._history(slots[rows]), energy[:, rows].T, floor[:, rows].T)
+        # A run that is over before the frame ends was no key, unless it was judged.
+        good = looks.good
+        kept = busy[rows] | good[:, -1] | good[:, :GOOD_WINDOWS].all(axis=1)
         if not kept.any():
             return []
         rows = rows[kept]
-        level = np.abs(history[rows]).astype(np.float64)
-        loudness = np.maximum(energy[rows], 1.0)
+        level = np.abs(self._history(slots[rows])).astype(np.float64)
+        loudness = np.maximum(energy[:, rows], 1.0)
+        dip, low_dip = least[1:, 1, rows], least[1:, 2, rows]
         found: list[tuple[int, str]] = []
         slots = slots[rows]
         for step in range(STEPS):
@@ -334,14 +346,23 @@ class DtmfDetector:
                 level,
                 at,
                 look,
-                dip[rows, step] / loudness[:, step],
-                low[rows, step],
-                low_dip[rows, step],
-                loudness[:, step],
+                dip[step] / loudness[step],
+                low[step, rows],
+                low_dip[step],
+                loudness[step],
             )
             self._note_evidence(slots, look)
             found += self._settle(slots)
         return found
+
+    def _history(self, slots: _I64) -> _C64:
+        """The last 16 windows of these legs: (legs, 16, 8), oldest first."""
+        turns = (self._turn + 1 + np.arange(_HISTORY // STEPS)) % (_HISTORY // STEPS)
+        parts = self._tones[slots[:, None], turns].reshape(len(slots), -1, 2, 8, STEPS)
+        result = np.empty((len(slots), _HISTORY // STEPS, STEPS, 8), np.complex64)
+        result.real = parts[:, :, 0].transpose(0, 1, 3, 2)
+        result.imag = parts[:, :, 1].transpose(0, 1, 3, 2)
+        return result.reshape(len(slots), _HISTORY, 8)
 
     def _note_evidence(self, slots: _I64, look: _Look) -> None:
         """Best purity and the spread of the frequencies over the good windows of each run."""
@@ -456,7 +477,7 @@ class DtmfDetector:
         self._run_good[slots[over]] = 0
         ready = np.flatnonzero(same & ~sure & (self._run_good[slots] >= GOOD_WINDOWS))
         if len(ready):
-            self._judge(slots[ready], self._tones[slots[ready]], level[ready], at)
+            self._judge(slots[ready], self._history(slots[ready]), level[ready], at)
 
     @staticmethod
     def _ratios(

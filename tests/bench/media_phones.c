@@ -1,0 +1,153 @@
+/* The far ends of `bench_media`: phones in pairs whose legs the engine bridges.
+ *
+ *     media_phones SECONDS WARM_S VOICES PORT...
+ *
+ * VOICES is a file of 200 frames of 160 mu-law bytes for each phone. Prints the phones' own ports as
+ * JSON, begins when a line comes on standard input, and prints what was delivered. Each phone sends a
+ * frame every 20 ms, all of them spread over the 20 ms, and each frame says in its first 9 bytes who
+ * sent it, which it is, and a check of the rest, so that what was lost, doubled or mixed up shows.
+ * Delays are from before `send` to the kernel's time stamp of arrival. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+enum { HEADER = 12, FRAME = 160, MARK = 9, LOOP = 200, BINS = 4000 };
+
+static int64_t now_ns(clockid_t clock) {
+    struct timespec t;
+    clock_gettime(clock, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static uint32_t check(const uint8_t *payload) {
+    uint32_t hash = 2166136261u;
+    for (int i = 0; i < FRAME; i++)
+        if (i < 5 || i >= MARK) hash = (hash ^ payload[i]) * 16777619u;
+    return hash;
+}
+
+static void put32(uint8_t *at, uint32_t value) {
+    at[0] = value >> 24, at[1] = value >> 16, at[2] = value >> 8, at[3] = value;
+}
+
+static uint32_t get32(const uint8_t *at) {
+    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+struct phone {
+    int sock;
+    uint8_t *seen;
+    int64_t *sent_at;
+};
+
+static long wrong, received, made_up;
+static long delays[BINS]; /* of 50 us each */
+
+static void drain(struct phone *phones, int index, int frames, int warm, int frame) {
+    for (;;) {
+        uint8_t data[2048], control[256];
+        struct iovec io = {data, sizeof data};
+        struct msghdr message = {.msg_iov = &io, .msg_iovlen = 1,
+                                 .msg_control = control, .msg_controllen = sizeof control};
+        ssize_t size = recvmsg(phones[index].sock, &message, 0);
+        if (size < 0) return;
+        if (size != HEADER + FRAME || data[0] != 0x80) continue;
+        const uint8_t *payload = data + HEADER;
+        uint32_t which = get32(payload + 1);
+        int genuine = get32(payload + 5) == check(payload) && (int)which < frames;
+        if (!genuine || phones[index].seen[which]) {
+            /* Silence before the first frame, or a gap covered by the frame before it. */
+            made_up += frame >= warm;
+            continue;
+        }
+        if (payload[0] != (index ^ 1)) {
+            wrong++;
+            continue;
+        }
+        phones[index].seen[which] = 1;
+        if ((int)which < warm) continue;
+        received++;
+        for (struct cmsghdr *c = CMSG_FIRSTHDR(&message); c; c = CMSG_NXTHDR(&message, c))
+            if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SO_TIMESTAMPNS) {
+                struct timespec t;
+                memcpy(&t, CMSG_DATA(c), sizeof t);
+                int64_t took = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec
+                               - phones[index ^ 1].sent_at[which];
+                int64_t bin = took / 50000;
+                delays[bin < 0 ? 0 : bin >= BINS ? BINS - 1 : bin]++;
+            }
+    }
+}
+
+static double percentile(double share) {
+    long left = (long)(received * share);
+    for (int bin = 0; bin < BINS; bin++)
+        if ((left -= delays[bin]) < 0) return bin * 0.05;
+    return BINS * 0.05;
+}
+
+int main(int argc, char **argv) {
+    int count = argc - 4, frames = (int)(atof(argv[1]) * 50), warm = (int)(atof(argv[2]) * 50);
+    struct phone *phones = calloc(count, sizeof *phones);
+    uint8_t *voices = malloc((size_t)count * LOOP * FRAME);
+    FILE *file = fopen(argv[3], "rb");
+    if (!file || fread(voices, LOOP * FRAME, count, file) != (size_t)count) return 2;
+    printf("[");
+    for (int i = 0; i < count; i++) {
+        struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        struct sockaddr_in far = own;
+        socklen_t size = sizeof own;
+        int on = 1;
+        far.sin_port = htons(atoi(argv[4 + i]));
+        phones[i].sock = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+        setsockopt(phones[i].sock, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
+        if (bind(phones[i].sock, (void *)&own, sizeof own)
+            || getsockname(phones[i].sock, (void *)&own, &size)
+            || connect(phones[i].sock, (void *)&far, sizeof far)) return 3;
+        phones[i].seen = calloc(frames, 1);
+        phones[i].sent_at = calloc(frames, sizeof(int64_t));
+        printf("%s%d", i ? ", " : "", ntohs(own.sin_port));
+    }
+    printf("]\n");
+    fflush(stdout);
+    if (getchar() == EOF) return 4;
+    /* Above the engine: phones are not late because it works. */
+    struct sched_param priority = {.sched_priority = 20};
+    sched_setscheduler(0, SCHED_FIFO, &priority);
+    long sent = 0;
+    int64_t start = now_ns(CLOCK_MONOTONIC) + 20000000;
+    for (int frame = 0; frame < frames + 25; frame++)
+        for (int i = 0; i < count; i++) {
+            int64_t at = start + frame * 20000000LL + 19000000LL * i / count / 500000 * 500000;
+            if (at > now_ns(CLOCK_MONOTONIC)) {
+                struct timespec t = {at / 1000000000, at % 1000000000};
+                while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, 0) == EINTR) {}
+            }
+            if (frame < frames) {
+                uint8_t data[HEADER + FRAME] = {0x80, 0, frame >> 8, frame};
+                uint8_t *payload = data + HEADER;
+                put32(data + 4, frame * FRAME);
+                put32(data + 8, i + 1);
+                memcpy(payload, voices + ((size_t)i * LOOP + frame % LOOP) * FRAME, FRAME);
+                payload[0] = i;
+                put32(payload + 1, frame);
+                put32(payload + 5, check(payload));
+                phones[i].sent_at[frame] = now_ns(CLOCK_REALTIME);
+                send(phones[i].sock, data, sizeof data, 0);
+                sent += frame >= warm;
+            }
+            if (frame % 5 == 0 || frame >= frames) drain(phones, i, frames, warm, frame);
+        }
+    printf("{\"sent\": %ld, \"received\": %ld, \"wrong\": %ld, \"made_up\": %ld, "
+           "\"delay_p50_ms\": %.2f, \"delay_p99_ms\": %.2f, \"cpu_s\": %.3f}\n",
+           sent, received, wrong, made_up, percentile(0.5), percentile(0.99),
+           (double)clock() / CLOCKS_PER_SEC);
+    return 0;
+}
