@@ -259,13 +259,9 @@ async def hears_again(call: Call, prompt: Samples, since: int) -> None:
     """Wait until this is in what the caller hears after so many samples. A modem's clock may slip
     within it, which leaves the larger part alike."""
     async with asyncio.timeout(10):
-        enough = since + len(prompt)
-        while True:
-            await call.until(lambda _: len(call.heard()) >= enough)
-            now = call.heard()[since:].astype(float) / 32768
-            if find(prompt, now).correlation > 0.5:
-                return
-            enough += 1600
+        while find(prompt, now := call.heard()[since:].astype(float) / 32768).correlation < 0.5:
+            more = since + len(now) + 1600
+            await call.until(lambda _, more=more: len(call.heard()) >= more)
 
 
 async def test_keys_that_mean_nothing_repeat_the_menu_and_lead_to_its_default(
