@@ -31,6 +31,9 @@ _SAME_KEY_TICKS: Final = 25
 _MAX_SKIP: Final = 3000
 """Silence that a recording gets for a clock that jumped: a minute; more is no call any more."""
 _FIRST_CAPACITY: Final = 64
+REEL_TICKS: Final = 100
+"""What legs said is kept so long and goes to the tape in pieces of it: 2 s, the most that a killed
+process takes with it."""
 
 Door = Literal["rtp", "line", "peer"]
 _I64 = npt.NDArray[np.int64]
@@ -39,7 +42,9 @@ _I64 = npt.NDArray[np.int64]
 class Tape(Protocol):
     """Where recordings go, see `appliance.media.recorder.Recorder`."""
 
-    def feed(self, recording: str, left: g711.Bytes | None, right: g711.Bytes | None) -> None: ...
+    def feed(
+        self, recording: str, left: g711.Bytes | None, right: g711.Bytes | None, frames: int
+    ) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -115,6 +120,18 @@ class _Bridge:
     live: bool = False
 
 
+@dataclass(slots=True, eq=False)
+class _Segment:
+    """What a recording has not got yet: from tick `since` on, of these slots. It goes to the tape
+    once in `REEL_TICKS`, each recording at a tick of its own, so that the disk does not get all
+    at once."""
+
+    left: int | None
+    right: int | None
+    since: int
+    turn: int
+
+
 @dataclass(slots=True)
 class _Routes:
     """What the tick needs to know of legs and bridges, made anew when they change."""
@@ -151,6 +168,11 @@ class Engine:
         self._quiet_next = np.zeros(_FIRST_CAPACITY, np.int64)
         self._out = np.full((_FIRST_CAPACITY, FRAME), g711.ULAW_SILENCE, np.uint8)
         self._frame = np.empty(FRAME, np.uint8)
+        self._reel: g711.Bytes = np.empty((REEL_TICKS, _FIRST_CAPACITY, FRAME), np.uint8)
+        self._segments: dict[str, _Segment] = {}
+        self._known: dict[str, tuple[int | None, int | None]] = {}
+        self._due: list[list[str]] = [[] for _ in range(REEL_TICKS)]
+        self._started = 0
         self._dtmf = dtmf.DtmfDetector(_FIRST_CAPACITY)
         self.plan = plan
         self._tones = ToneDetector(plan, _FIRST_CAPACITY)
@@ -218,6 +240,9 @@ class Engine:
             new[: len(old)] = old
             setattr(self, name, new)
         self._out = np.full((capacity, FRAME), g711.ULAW_SILENCE, np.uint8)
+        reel = np.empty((REEL_TICKS, capacity, FRAME), np.uint8)
+        reel[:, : self._reel.shape[1]] = self._reel
+        self._reel = reel
 
     def expect_audio(self, number: int, expected: bool) -> None:
         """Whether this leg should be sending now: silence of one that should is reported."""
@@ -363,13 +388,17 @@ class Engine:
 
     def tick(self) -> None:
         """Read, listen, mix. `begin_tick` and all that arrived came before."""
+        if self._stale or self.recordings != self._known:
+            self._rewind()
         if self._stale:
             self._reroute()
         ulaw, pcm = self.ring.read(self.high)
         self._listen(pcm)
         self._mix(ulaw, pcm)
-        for recording, (left, right) in self.recordings.items():
-            self._tape.feed(recording, self._said(ulaw, left), self._said(ulaw, right))
+        if self._segments:
+            self._reel[self.now % REEL_TICKS, : self.high] = ulaw
+            for recording in self._due[self.now % REEL_TICKS]:
+                self._hand_over(recording, self.now)
         if self._waiting:
             self._look_at_bridges()
         if self.now % _QUIET_CHECK_TICKS == 0:
@@ -377,15 +406,53 @@ class Engine:
 
     def skip(self, ticks: int) -> None:
         """The clock moved on without us: what was due is lost, recordings keep their time."""
+        self.flush()
         self.now += ticks
         self.ring.skip(ticks, self.high)
         for recording in self.recordings:
-            for _ in range(min(ticks, _MAX_SKIP)):
-                self._tape.feed(recording, None, None)
+            self._tape.feed(recording, None, None, min(ticks, _MAX_SKIP))
+        for segment in self._segments.values():
+            segment.since = self.now + 1
 
-    def _said(self, ulaw: g711.Bytes, number: int | None) -> g711.Bytes | None:
-        leg = None if number is None else self.legs.get(number)
-        return None if leg is None else ulaw[leg.slot]
+    # --- recording ---------------------------------------------------------------------------
+
+    def flush(self, recording: str | None = None) -> None:
+        """Give the tape all that was said so far, of one recording or of all."""
+        for name in self._segments if recording is None else (recording,):
+            self._hand_over(name, self.now)
+
+    def _hand_over(self, recording: str, until: int) -> None:
+        """What was said up to and with this tick goes to the tape."""
+        segment = self._segments.get(recording)
+        if segment is None or segment.since > until:
+            return
+        ticks = np.arange(segment.since, until + 1) % REEL_TICKS
+        left, right = (
+            None if slot is None else self._reel[ticks, slot]
+            for slot in (segment.left, segment.right)
+        )
+        segment.since = until + 1
+        self._tape.feed(recording, left, right, len(ticks))
+
+    def _rewind(self) -> None:
+        """Recordings or legs have changed: what was said before this tick belongs to the old."""
+        self._known = dict(self.recordings)
+        for name in [name for name in self._segments if name not in self._known]:
+            self._hand_over(name, self.now - 1)
+            self._due[self._segments.pop(name).turn].remove(name)
+        for name, numbers in self._known.items():
+            legs = (None if number is None else self.legs.get(number) for number in numbers)
+            left, right = (None if leg is None else leg.slot for leg in legs)
+            segment = self._segments.get(name)
+            if segment is None:
+                # Steps of 37 of 100 keep recordings that start together well apart.
+                self._started += 37
+                turn = self._started % REEL_TICKS
+                self._segments[name] = _Segment(left, right, self.now, turn)
+                self._due[turn].append(name)
+            elif (segment.left, segment.right) != (left, right):
+                self._hand_over(name, self.now - 1)
+                segment.left, segment.right = left, right
 
     def _reroute(self) -> None:
         self._stale = False

@@ -1,8 +1,8 @@
 """RTP over UDP for the engine: one connected socket per leg, emptied and filled by the tick.
 
-Nothing here waits and nothing wakes up for a packet: each tick reads what has come, in rounds of
-one packet a leg, so that the usual packets of all legs are placed by a few numpy calls, and sends
-one packet per leg from the rows of one array.
+Nothing here waits and nothing wakes up for a packet: each tick asks once which sockets hold
+something and reads them, in rounds of one packet a leg, so that the usual packets of all legs are
+placed by a few numpy calls, and sends one packet per leg from the rows of one array.
 
 **Whose packets count (symmetric RTP).** A socket is connected, and the kernel drops what strangers
 send. It stays unconnected only to find out where a leg really sends from, for `LEARN_TICKS` after
@@ -25,8 +25,10 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import random
+import select
 import socket
 import time
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import numpy as np
@@ -42,6 +44,8 @@ _OTHER_HOST_PACKETS: Final = 5
 _ROUNDS: Final = 16
 """Packets a leg may hand over in one tick; a flood of more waits in its own socket."""
 _ROW: Final = 2048
+_ROOM: Final = 640
+"""Bytes of a packet that are kept: 60 ms of audio and any header that makes sense."""
 _RTCP_TICKS: Final = 250
 """5 s, RFC 3550 section 6.2."""
 _EXPEDITED: Final = 0xB8
@@ -124,7 +128,8 @@ class _Port:
         self.receiver = rtp.EventReceiver()
         self.sender = rtp.EventSender()
         self.ssrc = random.getrandbits(32)
-        self.marker = True
+        self.index = -1
+        """Place among those that send, -1 for one that does not."""
         self.packets = 0
         self.octets = 0
         self.sr_middle = 0
@@ -169,14 +174,22 @@ class PacketIO:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._ports: dict[int, _Port] = {}
-        self._reading: list[_Port] = []
         self._learning: list[_Port] = []
         self._sending: list[_Port] = []
+        self._pressing: set[_Port] = set()
+        """Ports that have keys to send."""
+        self._unmarked: set[_Port] = set()
+        """Ports whose next packet begins a talk spurt."""
+        self._ready = select.epoll()
+        self._reports_ready = select.epoll()
+        self._readers: dict[int, tuple[_Port, Callable[[memoryview], int]]] = {}
+        self._reporters: dict[int, _Port] = {}
+        self._packets: npt.NDArray[np.int64] = np.empty(0, np.int64)
         self._capacity = 0
         self._grow(64)
 
     def _grow(self, capacity: int) -> None:
-        self._rows = np.zeros((capacity, _ROW), np.uint8)
+        self._rows = np.zeros((capacity, _ROOM), np.uint8)
         self._row_views = [memoryview(row) for row in self._rows]  # type: ignore[arg-type]
         self._slots = np.zeros(capacity, np.int64)
         self._sizes = np.zeros(capacity, np.int64)
@@ -207,6 +220,10 @@ class PacketIO:
         self._ports[leg.number] = opened
         self._sequence[leg.slot] = random.getrandbits(16)
         self._timestamp[leg.slot] = random.getrandbits(32)
+        self._unmarked.add(opened)
+        if opened.rtcp is not None:
+            self._reporters[opened.rtcp.fileno()] = opened
+            self._reports_ready.register(opened.rtcp, select.EPOLLIN)
         leg.send_keys = lambda digits: self._press(opened, digits)
 
     def aim(
@@ -239,6 +256,7 @@ class PacketIO:
             if port.connected:
                 # Another address: this socket has to listen to more than the old one again.
                 _disconnect(port.rtp)
+                self._unread(port)
                 port.connected = False
             _empty(port.rtp)
             port.latch = Latch(remote, port.host, signalling_host)
@@ -249,29 +267,58 @@ class PacketIO:
     def close(self, number: int) -> None:
         port = self._ports.pop(number, None)
         if port is not None:
+            self._unread(port)
+            if port.rtcp is not None:
+                del self._reporters[port.rtcp.fileno()]
+                self._reports_ready.unregister(port.rtcp)
+            self._pressing.discard(port)
+            self._unmarked.discard(port)
             port.close()
             self._plan()
+
+    def _unread(self, port: _Port) -> None:
+        if self._readers.pop(port.rtp.fileno(), None) is not None:
+            self._ready.unregister(port.rtp)
 
     def _press(self, port: _Port, digits: str) -> bool:
         if port.event_send is None or not port.send:
             return False
         port.sender.push(digits)
+        self._pressing.add(port)
         return True
 
     def _plan(self) -> None:
         ports = self._ports.values()
         self._learning = [port for port in ports if port.latch is not None]
-        self._reading = [port for port in ports if port.connected]
+        for port in ports:
+            number = port.rtp.fileno()
+            if port.connected and number not in self._readers:
+                self._readers[number] = (port, port.rtp.recv_into)
+                self._ready.register(number, select.EPOLLIN)
         self._plan_sending()
 
     def _plan_sending(self) -> None:
+        self._count_sent()
+        for port in self._sending:
+            port.index = -1
         self._sending = [port for port in self._ports.values() if port.send]
+        for index, port in enumerate(self._sending):
+            port.index = index
+        self._senders = [_sender(port) for port in self._sending]
         self._send_slots = np.array([port.slot for port in self._sending], np.int64)
         types = np.array([port.payload_type for port in self._sending], np.uint8)
         self._send_alaw = np.flatnonzero(types == g711.PCMA)
         self._send_types = types
         ssrc = np.array([port.ssrc for port in self._sending], ">u4")
         self._out[: len(self._sending), 8:12] = ssrc.view(np.uint8).reshape(-1, 4)
+        self._packets = np.zeros(len(self._sending), np.int64)
+
+    def _count_sent(self) -> None:
+        """Carry over to the ports how many frames of audio were sent."""
+        for port, packets in zip(self._sending, self._packets.tolist(), strict=True):
+            port.packets += packets
+            port.octets += packets * FRAME
+        self._packets[:] = 0
 
     # --- receiving --------------------------------------------------------------------------
 
@@ -279,29 +326,31 @@ class PacketIO:
         """Put everything that has come into the engine's ring."""
         if self._learning:
             self._learn()
-        ports = self._reading
         for _ in range(_ROUNDS):
-            ports = self._round(ports)
-            if not ports:
+            if not self._round():
                 break
         if self._engine.now % 10 == 0:
             self._reports()
 
-    def _round(self, ports: list[_Port]) -> list[_Port]:
-        """One packet of each port; returns those that had one."""
+    def _round(self) -> bool:
+        """One packet of each port that has any; whether there was one."""
+        events = self._ready.poll(0, len(self._readers) + 1)
         got: list[_Port] = []
-        views, sizes = self._row_views, self._sizes
-        count = 0
-        for port in ports:
+        views, readers = self._row_views, self._readers
+        lengths: list[int] = []
+        for number, _ in events:
+            port, read = readers[number]
             try:
-                sizes[count] = port.rtp.recv_into(views[count])
+                lengths.append(read(views[len(got)]))
             except OSError:
-                # Nothing there, or the other side's "port unreachable": it may still come up.
+                # The other side's "port unreachable": it may still come up.
                 continue
             got.append(port)
-            count += 1
+        count = len(got)
         if not count:
-            return got
+            return bool(events)
+        sizes = self._sizes
+        sizes[:count] = lengths
         self._slots[:count] = [port.slot for port in got]
         self._types[:count] = [port.payload_type if port.receive else 255 for port in got]
         placed = self._engine.ring.put_batch(
@@ -312,7 +361,7 @@ class PacketIO:
                 packet = rtp.parse(views[index][: sizes[index]])
                 if packet is not None:
                     self._take(got[index], packet)
-        return got
+        return True
 
     def _take(self, port: _Port, packet: rtp.Packet) -> None:
         """Any packet of the right sender that is not simply the next 20 ms."""
@@ -389,13 +438,33 @@ class PacketIO:
         stamps = (self._timestamp[slots] & 0xFFFFFFFF).astype(">u4")
         out[:count, 4:8] = stamps.view(np.uint8).reshape(-1, 4)
         self._sequence[slots] += 1
-        for index, port in enumerate(sending):
-            if port.sender.busy and self._send_event(port):
-                continue
-            if port.marker:
-                out[index, 1] |= 0x80
-                port.marker = False
-            self._send_one(port, self._out_views[index])
+        packets = self._packets
+        packets += 1
+        pressed: list[int] = []
+        for port in list(self._pressing):
+            if port.index >= 0 and self._send_event(port):
+                pressed.append(port.index)
+                packets[port.index] -= 1
+            elif not port.sender.busy:
+                self._pressing.discard(port)
+        if self._unmarked:
+            for port in self._unmarked:
+                if port.index >= 0 and port.index not in pressed:
+                    out[port.index, 1] |= 0x80
+            self._unmarked = {
+                port for port in self._unmarked if port.index < 0 or port.index in pressed
+            }
+        senders, views = self._senders, self._out_views
+        turn: Iterable[int] = range(count)
+        if pressed:
+            turn = sorted(set(turn).difference(pressed))
+            senders, views = [senders[i] for i in turn], [views[i] for i in turn]
+        for transmit, view, index in zip(senders, views, turn, strict=False):
+            try:
+                transmit(view)
+            except OSError:
+                # Unreachable or no room: this packet is lost, as packets are.
+                packets[index] -= 1
 
     def _send_event(self, port: _Port) -> bool:
         """Key presses take the place of audio; False when none is due now."""
@@ -414,37 +483,30 @@ class PacketIO:
                 event.marker,
             )
             self._sequence[port.slot] += 1
-            self._send_one(port, data)
-        port.marker = True
+            with contextlib.suppress(OSError):
+                self._senders[port.index](data)
+                port.packets += 1
+                port.octets += len(event.payload)
+        self._unmarked.add(port)
         return True
-
-    def _send_one(self, port: _Port, data: bytes | memoryview) -> None:
-        try:
-            if port.connected:
-                port.rtp.send(data)
-            elif port.remote is not None:
-                port.rtp.sendto(data, port.remote)
-        except OSError:
-            # Unreachable or no room: this packet is lost, as packets are.
-            return
-        port.packets += 1
-        port.octets += len(data) - rtp.HEADER_BYTES
 
     def skip(self, ticks: int) -> None:
         """The clock moved on without us."""
         self._timestamp += ticks * FRAME
-        for port in self._sending:
-            port.marker = True
+        self._unmarked.update(self._sending)
 
     # --- RTCP -------------------------------------------------------------------------------
 
     def _reports(self) -> None:
         """Read and, when due, send reports; ports take turns."""
-        turn = self._engine.now // 10
+        turn, turns = self._engine.now // 10, _RTCP_TICKS // 10
+        self._count_sent()
         for port in self._ports.values():
-            if port.rtcp is not None and port.remote is not None:
-                if (turn + port.slot) % (_RTCP_TICKS // 10) == 0:
-                    self._send_report(port, port.rtcp)
+            if (turn + port.slot) % turns == 0 and port.rtcp is not None and port.remote:
+                self._send_report(port, port.rtcp)
+        for number, _ in self._reports_ready.poll(0, len(self._reporters) + 1):
+            port = self._reporters[number]
+            if port.rtcp is not None:
                 self._read_reports(port, port.rtcp)
 
     def _read_reports(self, port: _Port, sock: socket.socket) -> None:
@@ -492,6 +554,15 @@ class PacketIO:
         )
         with contextlib.suppress(OSError):
             sock.sendto(data, (port.remote[0], port.remote[1] + 1))
+
+
+def _sender(port: _Port) -> Callable[[bytes | memoryview], int]:
+    """How a packet leaves this port."""
+    remote = port.remote
+    if port.connected or remote is None:
+        return port.rtp.send
+    sendto = port.rtp.sendto
+    return lambda data: sendto(data, remote)
 
 
 def _disconnect(sock: socket.socket) -> None:

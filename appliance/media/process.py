@@ -372,6 +372,7 @@ class MediaProcess(PeerOwner):
         self._start_ticking()
 
     def _stop_recording(self, name: str) -> None:
+        self._engine.flush(name)
         if self._engine.recordings.pop(name, None) is not None:
             self._recorder.stop(name)
 

@@ -1,9 +1,9 @@
 """Recordings: stereo mu-law WAV, the caller left, the agent right, written behind the tick's back.
 
-The tick hands over two frames per recording; each 2 s the collected audio goes to one writer thread
-that appends it and rewrites the header. So the file is complete up to the last flush at any moment,
-whatever is killed when. Nothing that a disk does reaches the tick: a full or failing disk closes
-recordings with `disk_full`, and no new ones start until there is room again.
+The engine hands over each recording's audio every 2 s; one writer thread appends it and rewrites
+the header. So the file is complete up to the last flush at any moment, whatever is killed when.
+Nothing that a disk does reaches the tick: a full or failing disk closes recordings with
+`disk_full`, and no new ones start until there is room again.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ from typing import Final, Literal
 import numpy as np
 
 from appliance.media import g711
+from appliance.media.engine import REEL_TICKS
 from appliance.media.wav import STEREO_HEADER_BYTES, repair, stereo_ulaw_header
 
 __all__ = ["Recorder", "repair"]
 
 log = logging.getLogger("centrala.media")
 
-FLUSH_FRAMES: Final = 100
+FLUSH_FRAMES: Final = REEL_TICKS
 """2 s of 20 ms frames, the most that a killed process takes with it."""
 SYNC_EVERY: Final = 5
 """Flushes between two fdatasync: a power cut takes 10 s at most."""
@@ -48,11 +49,6 @@ class _Tape:
 
     recording: str
     path: Path
-    buffer: g711.Bytes
-    flush_at: int
-    """Frames in the buffer at which it goes to the writer; the first flush of each tape comes at
-    another time, so that the disk does not get all tapes at once."""
-    frames: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -82,7 +78,6 @@ class Recorder:
         )
         self.allowed = True
         self.free_bytes = 0
-        self._started = 0
         if folder is not None:
             self._look(folder)
         self._thread = threading.Thread(target=self._write_all, name="recorder", daemon=True)
@@ -104,30 +99,31 @@ class Recorder:
         if not self.allowed:
             return False
         self._folder = path.parent
-        self._started += 1
-        flush_at = FLUSH_FRAMES - 10 * (self._started % 10)
-        buffer = np.full((FLUSH_FRAMES, _FRAME, 2), g711.ULAW_SILENCE, np.uint8)
-        self._tapes[recording] = _Tape(recording, path, buffer, flush_at)
+        self._tapes[recording] = _Tape(recording, path)
         self._hand_over(recording, path, b"", False)
         return True
 
-    def feed(self, recording: str, left: g711.Bytes | None, right: g711.Bytes | None) -> None:
-        """One 20 ms frame of each side, 160 mu-law bytes; None is silence."""
+    def feed(
+        self,
+        recording: str,
+        left: g711.Bytes | None,
+        right: g711.Bytes | None,
+        frames: int = 1,
+    ) -> None:
+        """So many 20 ms frames of each side, 160 mu-law bytes each; None is silence."""
         tape = self._tapes.get(recording)
         if tape is None:
             return
-        row = tape.buffer[tape.frames]
-        row[:, 0] = g711.ULAW_SILENCE if left is None else left
-        row[:, 1] = g711.ULAW_SILENCE if right is None else right
-        tape.frames += 1
-        if tape.frames >= tape.flush_at:
-            self._flush(tape, last=False)
+        both = np.empty((frames * _FRAME, 2), np.uint8)
+        both[:, 0] = g711.ULAW_SILENCE if left is None else left.reshape(-1)
+        both[:, 1] = g711.ULAW_SILENCE if right is None else right.reshape(-1)
+        self._hand_over(recording, tape.path, both.tobytes(), False)
 
     def stop(self, recording: str) -> None:
         """Complete the file; `on_closed` follows."""
         tape = self._tapes.pop(recording, None)
         if tape is not None:
-            self._flush(tape, last=True)
+            self._hand_over(recording, tape.path, b"", True)
 
     def stop_all(self) -> None:
         for recording in list(self._tapes):
@@ -138,12 +134,6 @@ class Recorder:
         self.stop_all()
         self._work.put(None)
         self._thread.join(timeout)
-
-    def _flush(self, tape: _Tape, *, last: bool) -> None:
-        data = tape.buffer[: tape.frames].tobytes()
-        tape.frames = 0
-        tape.flush_at = FLUSH_FRAMES
-        self._hand_over(tape.recording, tape.path, data, last)
 
     def _hand_over(self, recording: str, path: Path, data: bytes, last: bool) -> None:
         try:

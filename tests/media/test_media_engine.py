@@ -15,10 +15,15 @@ class MemoryTape:
     def __init__(self) -> None:
         self.sides: dict[str, tuple[list[bytes], list[bytes]]] = {}
 
-    def feed(self, recording: str, left: g711.Bytes | None, right: g711.Bytes | None) -> None:
+    def feed(
+        self, recording: str, left: g711.Bytes | None, right: g711.Bytes | None, frames: int
+    ) -> None:
         sides = self.sides.setdefault(recording, ([], []))
-        for side, frame in zip(sides, (left, right), strict=True):
-            side.append((SILENCE if frame is None else frame).tobytes())
+        for side, said in zip(sides, (left, right), strict=True):
+            side += [
+                (SILENCE if said is None else said.reshape(frames, 160)[frame]).tobytes()
+                for frame in range(frames)
+            ]
 
 
 class Studio:
@@ -53,6 +58,7 @@ class Studio:
             for number, leg in self.engine.legs.items():
                 self.heard.setdefault(number, []).append(self.engine.out[leg.slot].copy())
             self.events += self.engine.take_events()
+        self.engine.flush()
 
     def ear(self, number: int, last: int) -> g711.Samples:
         return g711.ulaw_decode(np.concatenate(self.heard[number][-last:]))
