@@ -13,6 +13,7 @@ import dataclasses
 import logging
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from appliance.clock import Clock
 from appliance.events import Fact
 from appliance.ledger.errors import LedgerFull
 from appliance.ledger.reader import Reader
+from appliance.ledger.retention import delete_expired
 from appliance.ledger.writer import Ledger
 from appliance.media import protocol as p
 from appliance.media.client import MediaClient
@@ -51,6 +53,7 @@ MAX_UNSAVED: Final = 500_000
 are lost; what they would have closed is closed at the next start."""
 ALIVE_S: Final = 10.0
 DAY_MS: Final = 86_400_000
+RETENTION_S: Final = 3600.0
 CONTACTS_S: Final = 30.0
 """Refreshed registrations reach the file this often."""
 PEER_TIMEOUT_S: Final = 8.0
@@ -122,6 +125,7 @@ class Control:
                 tasks.create_task(self._warm())
                 tasks.create_task(self._media_loop())
                 tasks.create_task(self._mark_alive())
+                tasks.create_task(self._delete_old_recordings())
                 await self._endpoint.start()
                 self._endpoint.restore_bindings(load_contacts(self.data / "phones.json"))
                 tasks.create_task(self._keep_contacts())
@@ -150,6 +154,22 @@ class Control:
             await asyncio.sleep(ALIVE_S)
             with contextlib.suppress(LedgerFull):
                 await self._ledger.alive(self.clock.now())
+
+    async def _delete_old_recordings(self) -> None:
+        """Once an hour: the days whose time is over, by the office's calendar."""
+        while True:
+            now = datetime.fromtimestamp(self.clock.now() / 1000, self.site.office.zone)
+            keep = self.site.recording.keep_days
+            try:
+                gone = await asyncio.to_thread(
+                    delete_expired, self.data / "recordings", now.date(), keep
+                )
+            except OSError as error:
+                log.error("old recordings cannot be deleted: %s", error)
+            else:
+                for day in gone:
+                    log.warning("recordings of %s deleted: older than %d days", day, keep)
+            await asyncio.sleep(RETENTION_S)
 
     async def _remember_agents(self) -> None:
         """Read who spoke with whom, as far back as a queue wants to know."""
