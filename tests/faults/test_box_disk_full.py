@@ -68,13 +68,12 @@ async def test_a_full_disk_stops_the_recording_and_neither_call_nor_ledger(
             state = await box.state(lambda s: "disk" in {a.id for a in s.alarms})
             assert not state.calls[0].recording
             assert state.calls[0].phase == "talking"
-            # The fact above cost the ledger its reserve; now there is nothing left at all.
-            fill(ballast)
+            told = await until_nothing_fits(box, ballast)
             async with office.ringing(line=1, when_ready=False) as second:
                 await second.call.answered()
-                state = await box.state(lambda s: "ledger" in {a.id for a in s.alarms})
+                state = await box.state(lambda s: len(s.calls) == 2)
+                assert {a.id for a in state.alarms} == {"disk", "ledger"}
                 assert {a.severity for a in state.alarms} == {"critical"}
-                assert len(state.calls) == 2
                 assert (await box.get("/api/v1/health"))["status"] == "degraded"
                 await pages_answer(box)
                 since = len(talk.call.heard())
@@ -90,6 +89,8 @@ async def test_a_full_disk_stops_the_recording_and_neither_call_nor_ledger(
         facts = box.facts()
         started = await talk.fact(e.RecordingStarted)
         raw = (small_disk / started.path).read_bytes()
+    bo = [f.state for f in facts if isinstance(f, e.AgentState) and f.agent == "bo"]
+    assert bo[: len(told)] == told
     calls = [f.call for f in facts if isinstance(f, e.CallOpened)]
     assert len(calls) == 3
     assert Counter(f.call for f in facts if isinstance(f, e.Disconnect)) == Counter(calls)
@@ -103,6 +104,17 @@ async def test_a_full_disk_stops_the_recording_and_neither_call_nor_ledger(
     assert abs(stopped.duration_ms - size // 16) < 50
     assert hear(CALLER, mulaw_decode(raw[STEREO_HEADER_BYTES:][:size][0::2])).share > 0.8
     assert "Traceback" not in box.said()
+
+
+async def until_nothing_fits(box: Box, ballast: Path) -> list[str]:
+    """Have facts made until the ledger has used up its reserve too; returns Bo's states."""
+    told: list[str] = []
+    async with asyncio.timeout(20):
+        while "ledger" not in {alarm.id for alarm in (await box.state()).alarms}:
+            fill(ballast)
+            told.append("not_ready" if len(told) % 2 else "ready")
+            await box.ask(live.SetAgentState("bo", told[-1]))  # type: ignore[arg-type]
+    return told
 
 
 async def pages_answer(box: Box) -> None:
