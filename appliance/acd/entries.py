@@ -36,12 +36,12 @@ def enter(room: Room, event: Enter) -> None:
         since=room.now,
         came=room.now if event.since is None else min(event.since, room.now),
         announce_at=room.now,
+        skill=event.skill,
     )
     refusal = _admit(room, waiting, queue, event.parent, event.open)
     if queue is None or refusal is not None:
         offers.give_up(room, waiting, refusal or "closed")
         return
-    waiting.skill = queue.rules.skill_level if event.skill is None else event.skill
     waiting.rank = room.line.rank(waiting, queue.line, event.position)
     _prefer(room, waiting, queue)
     offers.stand(room, waiting)
@@ -102,7 +102,7 @@ def _prefer(room: Room, waiting: Waiting, queue: QueueState) -> None:
 
 def book(room: Room, event: Book) -> None:
     queue = room.queues.get(event.queue)
-    if queue is None or event.booking in room.bookings or event.booking in room.entries:
+    if queue is None or queue.retired or event.booking in room.bookings:
         return
     waiting = Waiting(
         entry=event.booking,
@@ -190,7 +190,7 @@ def _expire_agent(room: Room, kind: Due, name: str) -> None:
 
 
 def _expire_caller(room: Room, kind: Due, name: str) -> None:
-    waiting = room.entries.get(name)
+    waiting = room.entries.get(name) or room.bookings.get(name)
     if waiting is None or waiting.link is not None:
         return
     if kind == "max_wait":

@@ -83,7 +83,8 @@ class Gone:
 @dataclass(frozen=True, slots=True)
 class Book:
     """A place in the line for somebody who is to be called back and waits since `since` (UTC ms).
-    When its turn comes an agent is kept free and the action `Dial` says to call."""
+    When its turn comes an agent is kept free and the action `Dial` says to call. Nothing happens
+    for a queue that does not exist."""
 
     booking: str
     queue: str

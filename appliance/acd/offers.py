@@ -303,12 +303,13 @@ def arm_skill(room: Room, waiting: Waiting) -> None:
     """The level needed now, and when it falls next."""
     rules = room.queue_of(waiting).rules
     waiting.need = 1
-    if rules.strategy == "skills" and not waiting.booked:
-        waited = room.now - waiting.since
-        waiting.need = required_level(waiting.skill, rules.skill_relax_s, waited)
-        relaxes = next_relaxation_ms(waiting.skill, rules.skill_relax_s, waited)
+    if rules.strategy == "skills":
+        waited = room.now - waiting.came
+        level = rules.skill_level if waiting.skill is None else waiting.skill
+        waiting.need = required_level(level, rules.skill_relax_s, waited)
+        relaxes = next_relaxation_ms(level, rules.skill_relax_s, waited)
         if relaxes is not None:
-            room.due.set(("skill", waiting.entry), waiting.since + relaxes)
+            room.due.set(("skill", waiting.entry), waiting.came + relaxes)
 
 
 def disarm(room: Room, waiting: Waiting) -> None:

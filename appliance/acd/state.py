@@ -54,8 +54,8 @@ class Waiting:
     came: int
     """From when the wait counts for the order: earlier than `since` after a transfer."""
     announce_at: int
-    skill: int = 1
-    """The level of agent that is needed at first, under strategy `skills`."""
+    skill: int | None = None
+    """The level of agent that is needed at first, under strategy `skills`; None: the queue's."""
     need: int = 1
     """The level needed now."""
     booked: bool = False

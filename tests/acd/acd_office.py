@@ -7,19 +7,22 @@ from typing import TypeVar
 
 from appliance import events as facts
 from appliance.acd import Acd
-from appliance.acd.actions import Announce, Leave, Link, Ring, StopRinging
+from appliance.acd.actions import Announce, Dial, Leave, Link, Ring, StopRinging
 from appliance.acd.events import (
     Accepted,
+    Book,
     Declined,
     Engaged,
     Enter,
     Event,
     Gone,
     Linked,
+    Met,
     QueuesChanged,
     Reachable,
     Released,
     SetState,
+    Unbook,
     WrapDone,
 )
 from appliance.acd.machine import REST_MS
@@ -34,6 +37,7 @@ class Witness:
 
     def __init__(self, queues: Mapping[str, Queue]) -> None:
         self.queues = dict(queues)
+        self.current = set(queues)
         self.entered: dict[str, facts.QEnter] = {}
         self.left: dict[str, facts.QLeave] = {}
         self.order: list[str] = []
@@ -52,9 +56,34 @@ class Witness:
         self.engaged: dict[str, bool] = {}
         self.refused: dict[tuple[str, str], int] = {}
         self.told: dict[str, int] = {}
+        self.first: dict[str, int] = {}
+        self.skill: dict[str, int] = {}
+        self.booked: dict[str, str] = {}
+        self.dialled: set[str] = set()
+        self.kept: dict[str, str] = {}
+        self.held: dict[str, str] = {}
+        self.met: str | None = None
 
-    def before(self, event: Event) -> None:
+    def before(self, event: Event, now: int) -> None:
+        self.met = None
         match event:
+            case Enter() if event.skill is not None:
+                self.skill[event.entry] = event.skill
+        match event:
+            case Book() if event.queue in self.current and event.booking not in self.booked:
+                self.booked[event.booking] = event.queue
+                priority = event.priority
+                if priority is None:
+                    priority = self.queues[event.queue].priority
+                self.stand(event.booking, min(event.since, now), priority)
+            case Unbook(booking) if booking in self.booked:
+                self.unbook(booking)
+            case Met() if event.booking in self.booked:
+                self.moment[event.entry] = self.moment[event.booking]
+                self.first[event.entry] = self.first[event.booking]
+                self.order[self.order.index(event.booking)] = event.entry
+                self.met = event.entry
+                self.unbook(event.booking)
             case Reachable(agent, yes):
                 self.reachable[agent] = yes
             case Engaged(agent, yes):
@@ -65,6 +94,7 @@ class Witness:
                 self.came[event.entry] = event.since
             case QueuesChanged(queues, agents):
                 self.queues.update(queues)
+                self.current = set(queues)
                 for name in [*self.state, *self.reachable]:
                     if name not in agents:
                         # Who comes back later starts as a new agent.
@@ -73,9 +103,23 @@ class Witness:
 
     def stand(self, entry: str, came: int, priority: int) -> None:
         """The order, restated: 90 s of head start for each step of priority."""
+        self.first[entry] = came
         self.moment[entry] = came - 90_000 * max(-10, min(10, priority))
         behind = [i for i, e in enumerate(self.order) if self.moment[e] > self.moment[entry]]
         self.order.insert(behind[0] if behind else len(self.order), entry)
+
+    def unbook(self, booking: str) -> None:
+        del self.booked[booking]
+        self.dialled.discard(booking)
+        if booking in self.order:
+            self.order.remove(booking)
+
+    def look(self, acd: Acd) -> None:
+        """What no fact tells: who is kept free for whom."""
+        self.held = {view.entry: view.held_for for view in acd.waiting() if view.held_for}
+        kept = [(view.agent, view.booking) for view in acd.bookings() if view.agent is not None]
+        self.kept = dict(kept)
+        assert len(self.kept) == len(kept), "an agent is kept for one call-back"
 
     def see(self, out: list[object], now: int) -> None:
         for index, each in enumerate(out):
@@ -85,7 +129,14 @@ class Witness:
                 case facts.QEnter():
                     assert each.entry not in self.entered, "an entry enters once"
                     self.entered[each.entry] = each
-                    self.stand(each.entry, self.came.pop(each.entry, now), each.priority)
+                    if each.entry != self.met:
+                        self.stand(each.entry, self.came.pop(each.entry, now), each.priority)
+                case Dial():
+                    assert each.booking not in self.dialled, "called once for each turn"
+                    self.dialled.add(each.booking)
+                    assert self.kept[each.agent] == each.booking, "only with an agent kept for it"
+                    for ahead in self.order[: self.order.index(each.booking)]:
+                        assert not self.could_ring(ahead, each.agent, now), "nobody is overtaken"
                 case facts.Offer():
                     self._offer(each, now)
                     ring = out[index + 1]
@@ -131,7 +182,12 @@ class Witness:
                     self.left[each.entry] = each
                     self.order.remove(each.entry)
                     follows = out[index + 1] if index + 1 < len(out) else None
-                    given_up = each.reason not in ("answered", "abandoned", "key_exit")
+                    given_up = each.reason not in (
+                        "answered",
+                        "abandoned",
+                        "key_exit",
+                        "callback_requested",
+                    )
                     assert isinstance(follows, Leave) == given_up
                 case facts.WrapStart():
                     assert self.talking.pop(each.agent) == each.entry
@@ -157,6 +213,7 @@ class Witness:
             self.state.get(agent) == "ready"
             and self.reachable.get(agent, False)
             and not self.engaged.get(agent, False)
+            and agent not in self.kept
             and agent not in self.talking
             and agent not in self.wrapping
             and all(o.agent != agent for o in self.open_offers.values())
@@ -168,33 +225,49 @@ class Witness:
         assert self.free(offer.agent, now), "only a free agent is rung"
         rules = self.queues[offer.queue]
         assert offer.agent in rules.agents
-        for ahead in self.order[: self.order.index(offer.entry)]:
-            assert not self.could_ring(ahead, offer.agent), "whoever stands ahead goes first"
-        assert self.could_ring(offer.entry, offer.agent)
-        if rules.strategy == "longest_idle":
+        if offer.entry != self.met:
+            for ahead in self.order[: self.order.index(offer.entry)]:
+                assert not self.could_ring(ahead, offer.agent, now), "whoever stands ahead goes"
+            assert self.could_ring(offer.entry, offer.agent, now)
+        if rules.strategy == "longest_idle" and offer.entry != self.met:
             mine = self._rank(offer.entry, offer.agent)
             for other in rules.agents:
-                if self.free(other, now):
+                if self.free(other, now) and self.could_ring(offer.entry, other, now):
                     assert self._rank(offer.entry, other) >= mine, "the longest idle goes first"
         self.open_offers[offer.offer] = offer
 
     def _rank(self, entry: str, agent: str) -> tuple[int, int]:
         return self.refused.get((entry, agent), 0), self.idle_since[agent]
 
-    def could_ring(self, entry: str, agent: str) -> bool:
-        rules = self.queues[self.entered[entry].queue]
+    def could_ring(self, entry: str, agent: str, now: int) -> bool:
+        booked = entry in self.booked
+        queue = self.booked[entry] if booked else self.entered[entry].queue
+        rules = self.queues[queue]
         if agent not in rules.agents or entry in self.linking:
             return False
+        if self.held.get(entry, agent) != agent:
+            return False
+        if rules.strategy == "skills":
+            need = self.skill.get(entry, rules.skill_level)
+            if rules.skill_relax_s:
+                need -= (now - self.first[entry]) // (rules.skill_relax_s * 1000)
+            if rules.levels.get(agent, 1) < need:
+                return False
+        if booked:
+            return entry not in self.kept.values()
         rung = any(o.entry == entry for o in self.open_offers.values())
         return rules.strategy == "ring_all" or not rung
 
     def after(self, acd: Acd, now: int) -> None:
         """What has to be true between two events."""
-        assert [w.entry for w in acd.waiting()] == self.order, "no caller lost, order kept"
+        callers = [entry for entry in self.order if entry not in self.booked]
+        assert [w.entry for w in acd.waiting()] == callers, "no caller lost, order kept"
+        places = [entry for entry in self.order if entry in self.booked]
+        assert [b.booking for b in acd.bookings()] == places
         for agent in acd.agents():
             if self.free(agent, now):
                 for entry in self.order:
-                    assert not self.could_ring(entry, agent), "nobody waits beside a free agent"
+                    assert not self.could_ring(entry, agent, now), "nobody waits beside the free"
         for view in acd.waiting():
             assert view.position <= self.told.get(view.entry, 1 << 30)
 
@@ -202,10 +275,12 @@ class Witness:
 class Office:
     """`Acd` with a clock and a witness."""
 
-    def __init__(self, queues: Mapping[str, Queue], agents: tuple[str, ...]) -> None:
+    def __init__(
+        self, queues: Mapping[str, Queue], agents: tuple[str, ...], **more: object
+    ) -> None:
         self.now = START
         self.ids = 0
-        self.acd = Acd(queues, agents, self._new_id)
+        self.acd = Acd(queues, agents, self._new_id, **more)  # type: ignore[arg-type]
         self.witness = Witness(queues)
         self.log: list[object] = []
 
@@ -214,7 +289,7 @@ class Office:
         return f"{prefix}{self.ids}"
 
     def do(self, event: Event) -> list[object]:
-        self.witness.before(event)
+        self.witness.before(event, self.now)
         return self._took(list(self.acd.handle(event, self.now)))
 
     def tick(self) -> list[object]:
@@ -222,6 +297,7 @@ class Office:
 
     def _took(self, out: list[object]) -> list[object]:
         self.log.extend(out)
+        self.witness.look(self.acd)
         self.witness.see(out, self.now)
         self.witness.after(self.acd, self.now)
         return out

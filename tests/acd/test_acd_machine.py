@@ -12,16 +12,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from appliance.acd.actions import Link, StopRinging
 from appliance.acd.events import (
     Accepted,
+    Book,
     Declined,
     Engaged,
     Enter,
     Gone,
     Linked,
     LinkFailed,
+    Met,
     QueuesChanged,
     Reachable,
     Released,
     SetState,
+    Unbook,
     WrapDone,
 )
 from tests.acd.acd_office import Office, queue
@@ -38,7 +41,36 @@ DOCUMENTS = (
         "support": queue("c", "d", wrap_up_s=30, announce_every_s=10),
         "all": queue("a", "d", leave_when_empty=False, max_wait_s=0, max_waiting=0),
     },
+    {
+        "sales": queue(
+            *AGENTS,
+            strategy="skills",
+            levels={"a": 3, "b": 2},
+            skill_level=3,
+            skill_relax_s=20,
+            last_agent_days=1,
+            last_agent_wait_s=30,
+        ),
+        "support": queue(
+            "d", "b", "a", strategy="round_robin", overflow_to="queue:all", overflow_after_s=40
+        ),
+        "all": queue(
+            "c", "a", strategy="weighted", weights={"c": 3}, leave_when_empty=False, max_wait_s=0
+        ),
+    },
+    {
+        "sales": queue("a", "d", strategy="linear", overflow_to="queue:all", overflow_waiting=2),
+        "support": queue(
+            "b", "c", strategy="random", overflow_to="queue:all", overflow_unready=True
+        ),
+        "all": queue(*AGENTS, strategy="least_talk", last_agent_days=1, leave_when_empty=False),
+    },
+    {
+        "sales": queue("b", "c", strategy="fewest_calls", priority=-2),
+        "all": queue(*AGENTS, strategy="ring_all", leave_when_empty=False, last_agent_days=1),
+    },
 )
+CALLERS = ("+401", "+402", None)
 agents = st.sampled_from(AGENTS)
 
 
@@ -84,15 +116,45 @@ class Days(RuleBasedStateMachine):
         name=st.sampled_from(["sales", "support", "all"]),
         priority=st.sampled_from([None, None, None, 0, 1, 5]),
         is_open=st.sampled_from([True] * 9 + [False]),
+        caller=st.sampled_from(CALLERS),
+        earlier_ms=st.sampled_from([None, None, 0, 50_000]),
     )
-    def enter(self, name: str, priority: int | None, is_open: bool) -> None:
+    def enter(
+        self,
+        name: str,
+        priority: int | None,
+        is_open: bool,
+        caller: str | None,
+        earlier_ms: int | None,
+    ) -> None:
         self.count += 1
         entry = f"e{self.count}"
-        event = Enter(f"c{self.count}", entry, name, None, priority, open=is_open)
+        since = None if earlier_ms is None else self.office.now - earlier_ms
+        event = Enter(f"c{self.count}", entry, name, caller, priority, open=is_open, since=since)
         self.office.do(event)
 
+    # --- call-backs -------------------------------------------------------------------------
+
+    @rule(name=st.sampled_from(["sales", "support", "all"]), earlier_ms=st.integers(0, 200_000))
+    def book(self, name: str, earlier_ms: int) -> None:
+        self.count += 1
+        self.office.do(Book(f"b{self.count}", name, self.office.now - earlier_ms))
+
+    @precondition(lambda self: self.office.acd.bookings())
+    @rule(data=st.data())
+    def give_up_booking(self, data: st.DataObject) -> None:
+        found = [view.booking for view in self.office.acd.bookings()]
+        self.office.do(Unbook(data.draw(st.sampled_from(found))))
+
+    @precondition(lambda self: self.office.witness.dialled)
+    @rule(data=st.data())
+    def meet(self, data: st.DataObject) -> None:
+        booking = data.draw(st.sampled_from(sorted(self.office.witness.dialled)))
+        self.count += 1
+        self.office.do(Met(booking, f"c{self.count}", f"e{self.count}", "+403"))
+
     @precondition(lambda self: self._waiting())
-    @rule(data=st.data(), reason=st.sampled_from(["abandoned", "key_exit"]))
+    @rule(data=st.data(), reason=st.sampled_from(["abandoned", "key_exit", "callback_requested"]))
     def leave(self, data: st.DataObject, reason: str) -> None:
         entry = data.draw(st.sampled_from(self._waiting()))
         self.office.do(Gone(entry, reason))  # type: ignore[arg-type]

@@ -53,11 +53,29 @@ def test_the_base_document_fits() -> None:
 
 
 @pytest.mark.parametrize(
+    ("field", "value", "limit"),
+    [("overflow_after_s", 600, "max_wait_s"), ("overflow_waiting", 20, "max_waiting")],
+)
+def test_an_overflow_that_can_never_happen_is_a_slip(field: str, value: int, limit: str) -> None:
+    document = with_("queues/more", {"name": "M", "overflow_to": "queue:sales", field: value})
+    with pytest.raises(SiteError) as caught:
+        build(document)
+    (problem,) = caught.value.problems
+    assert problem.path == f"queues.more.{field}"
+    assert limit in problem.message
+
+
+@pytest.mark.parametrize(
     ("at", "value", "path", "parts"),
     [
         ("lines/one/route", "menu:mian", "lines.one.route", ['no menu "mian"', '"main"?']),
         ("lines/one/route", "queue:x", "lines.one.route", ['no queue "x"', 'there are "sales"']),
         ("lines/one/route", "phone:999", "lines.one.route", ["no phone or person"]),
+        ("queues/sales/weights", {"mara": 2}, "queues.sales.weights.mara", ["no agent", '"maria"']),
+        ("queues/sales/levels", {"ion": 2, "x": 1}, "queues.sales.levels.x", ["no agent of this"]),
+        ("queues/sales/overflow_to", "queue:x", "queues.sales.overflow_to", ['no queue "x"']),
+        ("queues/sales/overflow_to", "queue:sales", "queues.sales.overflow_to", ["into itself"]),
+        ("queues/sales/overflow_after_s", 60, "queues.sales.overflow_to", ["say where"]),
         ("lines/one/route", "sales", "lines.one.route", ["is not a route", "queue:<id>"]),
         ("lines/one/route", "hangup", "lines.one.route", ["has no meaning here"]),
         ("lines/sip/numbers", {"+40": "queue:y"}, 'lines.sip.numbers."+40"', ['no queue "y"']),
