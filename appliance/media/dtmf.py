@@ -148,11 +148,24 @@ def _energies() -> _F32:
     return matrix.astype(np.float32)
 
 
+def _response_table() -> npt.NDArray[np.float64]:
+    x = np.linspace(0, _MOST_BESIDE, 10001)
+    shown = np.sinc(x) + 0.5 * (np.sinc(x - 1) + np.sinc(x + 1))
+    table: npt.NDArray[np.float64] = np.stack((x, shown.clip(min=0.3)))
+    return table
+
+
+_MOST_BESIDE: Final = RATE / HOP / 2 * WINDOW / RATE
+"""Phases from hop to hop cannot tell more: in bins of the window."""
+_RESPONSE: Final = _response_table()
+
+
 def _response(offset_hz: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Amplitude that the correlator shows of a tone so far beside it, relative."""
-    x = offset_hz * (WINDOW / RATE)
-    result: npt.NDArray[np.float64] = np.sinc(x) + 0.5 * (np.sinc(x - 1) + np.sinc(x + 1))
-    return result.clip(min=0.3)
+    result: npt.NDArray[np.float64] = np.interp(
+        np.abs(offset_hz) * (WINDOW / RATE), _RESPONSE[0], _RESPONSE[1]
+    )
+    return result
 
 
 def _loss(highest_hz: float) -> float:
@@ -266,7 +279,7 @@ class DtmfDetector:
         self._run_key[slot] = self._held[slot] = _NONE
         self._least[slot] = _LEAST
 
-    def process(self, pcm: g711.Samples, slots: _I64) -> list[tuple[int, str]]:
+    def process(self, pcm: npt.NDArray[Any], slots: _I64) -> list[tuple[int, str]]:
         """Keys that became certain in this frame; `pcm` is (legs, 160), `slots` its rows to hear.
 
         Each key press is reported once.
@@ -320,13 +333,14 @@ class DtmfDetector:
             (both * _POWER_GAIN >= MIN_PURITY * (energy - floor))
             & (weaker >= _MIN_SHARE * both)
             & (weaker >= _MIN_AMPLITUDE**2)
-        ).any(axis=0)
+        )
+        # A run that is over before the frame ends was no key, unless it was long enough to judge.
+        begun = possible[-1] | possible[:GOOD_WINDOWS].all(axis=0)
         busy = (self._held[where] != _NONE) | (self._run_key[where] != _NONE)
-        rows = np.flatnonzero(busy | possible)
+        rows = np.flatnonzero(busy | begun)
         if not len(rows):
             return []
         looks = _look(self._history(slots[rows]), energy[:, rows].T, floor[:, rows].T)
-        # A run that is over before the frame ends was no key, unless it was judged.
         good = looks.good
         kept = busy[rows] | good[:, -1] | good[:, :GOOD_WINDOWS].all(axis=1)
         if not kept.any():

@@ -37,6 +37,7 @@ process takes with it."""
 
 Door = Literal["rtp", "line", "peer"]
 _I64 = npt.NDArray[np.int64]
+_F32 = npt.NDArray[np.float32]
 
 
 class Tape(Protocol):
@@ -462,12 +463,13 @@ class Engine:
         routes.of = np.array([slot for a, b in pairs for slot in (b, a)], np.int64)
         legs = self.legs.values()
         routes.sounding = [leg for leg in legs if leg.sounds]
+        # In order, so that they are worked on in place.
         routes.keys = np.array(
-            [
+            sorted(
                 leg.slot
                 for leg in legs
                 if leg.listen_keys and not leg.device_keys and not leg.has_events
-            ],
+            ),
             np.int64,
         )
         routes.tones = np.array(
@@ -475,7 +477,7 @@ class Engine:
         )
         self._routes = routes
 
-    def _listen(self, pcm: g711.Samples) -> None:
+    def _listen(self, pcm: _F32) -> None:
         for slot, digit in self._dtmf.process(pcm, self._routes.keys):
             leg = self._by_slot[slot]
             leg.last_inband = (digit, self.now)
@@ -487,7 +489,7 @@ class Engine:
             if heard.ended and leg.watch_line and leg.far_end_gone is not None:
                 leg.far_end_gone()
 
-    def _mix(self, ulaw: g711.Bytes, pcm: g711.Samples) -> None:
+    def _mix(self, ulaw: g711.Bytes, pcm: _F32) -> None:
         out = self._out[: self.high]
         out[:] = g711.ULAW_SILENCE
         routes = self._routes
@@ -496,7 +498,7 @@ class Engine:
         for leg in routes.sounding:
             self._sound(leg, out[leg.slot], pcm)
 
-    def _sound(self, leg: Leg, out: g711.Bytes, pcm: g711.Samples) -> None:
+    def _sound(self, leg: Leg, out: g711.Bytes, pcm: _F32) -> None:
         """Add what is played to one leg to what it hears."""
         if leg.keys is not None:
             if leg.keys.frame(out):

@@ -67,6 +67,7 @@ def _alaw_encode_table() -> Bytes:
 
 
 ULAW_DECODE: Final[Samples] = _ulaw_decode_table()
+ULAW_FLOAT: Final = ULAW_DECODE.astype(np.float32)
 ALAW_DECODE: Final[Samples] = _alaw_decode_table()
 ULAW_ENCODE: Final[Bytes] = _ulaw_encode_table()
 """Indexed by the sample's bits as uint16."""

@@ -95,7 +95,7 @@ class Jitter:
         """Frames that had to be made up while the stream was on."""
         self.jitter: npt.NDArray[np.float64] = np.empty(0, np.float64)
         """Interarrival jitter of RFC 3550 section 6.4.1 in samples, as coarse as the tick."""
-        self._pcm: list[g711.Samples] = []
+        self._pcm: npt.NDArray[np.float32] = np.empty((0, FRAME), np.float32)
         self._ulaw: g711.Bytes = np.empty((0, FRAME), np.uint8)
         self._ramps = _ramps()
         self._tick = 0
@@ -111,10 +111,6 @@ class Jitter:
         for name, value in list(vars(self).items()):
             if isinstance(value, np.ndarray) and name != "_ramps":
                 setattr(self, name, wider(value, 0xFF if value.dtype == np.uint8 else 0))
-        frames = [np.zeros((capacity, FRAME), np.int16) for _ in range(2)]
-        for new, old in zip(frames, self._pcm, strict=False):
-            new[:first] = old
-        self._pcm = frames
         self.capacity = capacity
         for slot in range(first, capacity):
             self.reset(slot)
@@ -336,8 +332,9 @@ class Jitter:
         """What is put from now on arrives in this tick."""
         self._tick = tick
 
-    def read(self, count: int) -> tuple[g711.Bytes, g711.Samples]:
-        """The next frame of slots 0 to `count` as mu-law (count, 160) and samples, same shape.
+    def read(self, count: int) -> tuple[g711.Bytes, npt.NDArray[np.float32]]:
+        """The next frame of slots 0 to `count` as mu-law (count, 160) and samples on the
+        16-bit scale, same shape.
 
         Both arrays are ours and valid until the next call. Gaps are concealed: the last frame
         again, fading out within 60 ms.
@@ -349,24 +346,22 @@ class Jitter:
         missing = np.flatnonzero(self._fill[index, frame] <= 0)
         self._fill[index, frame] = 0
         self._conceal[:count] += 1
-        before, pcm = self._pcm
-        self._pcm.reverse()
-        pcm = pcm[:count]
+        pcm = self._pcm[:count]
         if len(missing):
             age = self._conceal[missing]
+            fresh = age <= _CONCEAL_TICKS
+            rows = missing[fresh]
+            made = (pcm[rows] * self._ramps[age[fresh] - 1]).astype(np.int16)
             ulaw[missing] = g711.ULAW_SILENCE
             self._conceal[:count][np.delete(index, missing)] = 0
-            np.take(g711.ULAW_DECODE, ulaw, out=pcm, mode="clip")
-            fresh = age <= _CONCEAL_TICKS
-            if fresh.any():
-                rows = missing[fresh]
-                made = (before[rows] * self._ramps[age[fresh] - 1]).astype(np.int16)
+            np.take(g711.ULAW_FLOAT, ulaw, out=pcm, mode="clip")
+            if len(rows):
                 pcm[rows] = made
                 ulaw[rows] = g711.ulaw_encode(made)
                 self.concealed[rows] += 1
         else:
             self._conceal[:count] = 0
-            np.take(g711.ULAW_DECODE, ulaw, out=pcm, mode="clip")
+            np.take(g711.ULAW_FLOAT, ulaw, out=pcm, mode="clip")
         self._read[:count] += FRAME
         if self._tick % _WINDOW_TICKS == 0:
             self._give_back(count)

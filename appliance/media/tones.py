@@ -334,7 +334,7 @@ class ToneDetector:
         self._cadence.pop(slot, None)
 
     def process(
-        self, pcm: g711.Samples, slots: npt.NDArray[np.int64], tick: int
+        self, pcm: npt.NDArray[Any], slots: npt.NDArray[np.int64], tick: int
     ) -> list[tuple[int, Heard]]:
         """Tones that became certain in this frame; `pcm` is (legs, 160), `slots` its rows to hear.
 
