@@ -130,6 +130,7 @@ async def test_every_route_but_the_named_ones_needs_a_sign_in(running: Box) -> N
         "/api/v1/agent/state": {"state": "ready"},
         "/api/v1/agent/action": {"action": "answer"},
         "/api/v1/agent/dial": {"number": "101"},
+        "/api/v1/agent/transfer": {"number": "101"},
         "/api/v1/agent/keys": {"digits": "1"},
         "/api/v1/agent/peer": {"session": "a" * 16, "sdp": "v=0 and more"},
     }
