@@ -200,7 +200,8 @@ async def test_a_call_between_phones_survives_the_death_of_the_audio_process(
             assert first.reason == "media_lost"
             second = await box.fact(e.RecordingStarted, count=2)
             assert isinstance(second, e.RecordingStarted)
-            await asyncio.sleep(5)
+            # Long enough for a whole round of both voices after the restart.
+            await asyncio.sleep(9)
             assert not [f for f in box.facts() if isinstance(f, e.Disconnect)]
             await reception.do("hangup")
             ended = await box.fact(e.RecordingEnded, count=2)
