@@ -17,6 +17,8 @@ Guarantees that the writers keep and the readers may rely on:
 - the end of an agent's part in a queue call is the `WrapStart`, written even when the wrap-up is
   zero long; `WrapEnd` follows it once;
 - each `HoldOn` is closed by a `HoldOff` at the latest where the agent's part ends;
+- each `CallbackRequested` is closed by exactly one `CallbackEnded`, each `CallbackDialled` by a
+  `CallbackMissed` or that; a request outlives restarts;
 - after a crash the next start writes what is missing with reason or cause `system_failure`.
 """
 
@@ -249,6 +251,59 @@ class QLeave(Fact):
     agent: str | None = None
 
 
+# --- call-backs -----------------------------------------------------------------------------
+
+CallbackResult = Literal["connected", "abandoned", "reached", "cancelled", "unreachable", "expired"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackRequested(Fact):
+    """Somebody is to be called back. `since` (UTC ms) is when they began to wait: the place that
+    is kept. `call` and `entry` are those that the wish came from, None for a web form."""
+
+    callback: str
+    queue: str
+    number: str
+    since: int
+    priority: int = 0
+    call: str | None = None
+    entry: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackDialled(Fact):
+    """The box calls, for the `attempt`-th time (from 1); `agent` is kept free for it. `entry` is
+    the stay in the queue that begins when the person answers."""
+
+    callback: str
+    queue: str
+    call: str
+    entry: str
+    attempt: int
+    agent: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackMissed(Fact):
+    """This try came to nothing. `cause` as in `Disconnect` or `QLeave`, or `system_failure`."""
+
+    callback: str
+    call: str
+    attempt: int
+    cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallbackEnded(Fact):
+    """The one outcome of a request: `connected` with an agent; `abandoned`, answered and hung up
+    before an agent was there; `reached` in another call; `cancelled`; `unreachable` after the last
+    try; `expired` with its age."""
+
+    callback: str
+    result: CallbackResult
+    agent: str | None = None
+
+
 # --- agents ---------------------------------------------------------------------------------
 
 
@@ -339,6 +394,10 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     HoldOff,
     Transfer,
     QLeave,
+    CallbackRequested,
+    CallbackDialled,
+    CallbackMissed,
+    CallbackEnded,
     AgentState,
     WrapStart,
     WrapEnd,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from appliance.acd.estimate import Range
 from appliance.events import AgentStateName
 
 Phase = Literal["offline", "ready", "not_ready", "offered", "busy", "wrap"]
@@ -50,8 +49,6 @@ class WaitingView:
     position: int
     offered_to: tuple[str, ...] = ()
     linking: str | None = None
-    expected: Range | None = None
-    """The wait that lies ahead; None without enough history."""
     held_for: str | None = None
     """The agent who spoke with this caller last, while the call waits for them alone."""
 

@@ -197,6 +197,13 @@ class Queue(Table):
     announce_every_s: Annotated[int, Field(ge=10, le=600)] = 30
     announce_wait: bool = False
     """Say with the place how long the wait will be, as a range."""
+    callback_tries: Annotated[int, Field(ge=1, le=9)] = 3
+    """How often somebody who asked for a call-back is called at most."""
+    callback_retry_s: Annotated[int, Field(ge=30, le=86_400)] = 300
+    """Between two tries."""
+    callback_ring_s: Annotated[int, Field(ge=10, le=120)] = 30
+    callback_keep_h: Annotated[int, Field(ge=1, le=168)] = 24
+    """A request older than this is given up."""
     welcome: Prompt | None = None
     music: Wav | None = None
     """A WAV of the data directory's `prompts/` folder; without it the built-in music."""
