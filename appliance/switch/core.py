@@ -213,9 +213,12 @@ class Switch:
 
     def media_lost(self, now: int) -> None:
         """The media process is gone. Calls on SIP go on, on the same ports, when it is back;
-        a modem without its driver has hung up."""
+        a modem without its driver has hung up. Heard again before it is back (a connection to the
+        socket of a dying process), it changes nothing."""
         w = self.w
         w.now = now
+        if not w.media_ready:
+            return
         w.media_ready = False
         w.alarm(
             "media",

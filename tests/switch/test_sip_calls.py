@@ -236,6 +236,21 @@ def test_requests_that_cannot_be_done_say_why() -> None:
         office.ask(live.AgentDial("ana", "9"))
 
 
+def test_a_media_process_that_is_lost_twice_in_a_row_ends_its_recording_once() -> None:
+    office = Office()
+    office.phone_on_duty("pip", "102")
+    office.incoming("t1", "5550000", TRUNK, "5550123")
+    office.sip(sip.Answered(office.last(act.SipInvite).sip, SESSION))
+    office.talk()
+    for _ in range(2):
+        office.switch.media_lost(office.now)
+        office._take()
+    assert len(office.all(e.RecordingEnded)) == 1
+    office.switch.media_up(office.now)
+    office._take()
+    assert len(office.all(e.RecordingStarted)) == 2
+
+
 def test_a_media_restart_gives_every_sip_leg_again_on_its_port() -> None:
     office = registered("101", "102")
     office.incoming("in1", "102", RECEPTION)
