@@ -110,6 +110,9 @@ async def _measure(folder: Path, calls: int) -> dict[str, float]:
             client.send(p.Bridge(call, a, b))
             client.send(p.StartRecording(str(call), str(folder / f"{call}.wav"), a, b))
         await client.drain()
+        # The engine has its commands, but has it carried them out? Phones that speak before that
+        # would be given a delay that takes a minute to go.
+        await asyncio.sleep(2)
         phones.stdin.write("go\n")
         phones.stdin.flush()
         await asyncio.sleep(2)
