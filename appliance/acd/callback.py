@@ -324,9 +324,7 @@ class CallBacks:
         )
         self._open[found.id] = found
         self._by_number[found.queue, found.number] = found.id
-        rules = self.queues.get(found.queue)
-        keep_h = rules.callback_keep_h if rules else 24
-        self._due.set(("expire", found.id), fact.at + keep_h * 3_600_000)
+        self._due.set(("expire", found.id), fact.at + self._keep_ms(found))
         return found
 
     def _book(self, found: _Open) -> None:

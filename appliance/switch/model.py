@@ -120,7 +120,6 @@ class Desk:
     id: str
     person: Person
     sessions: set[str] = field(default_factory=set)
-    audio_session: str | None = None
     peer: p.PeerStateName | Literal["none"] = "none"
     call: Call | None = None
     """The call the person is in: being connected, talking, or ringing directly."""

@@ -519,7 +519,6 @@ class Control:
         ref = self._ids
         future: asyncio.Future[p.PeerAnswer] = asyncio.get_running_loop().create_future()
         self._offers[ref] = future
-        self.switch.w.desks[request.agent].audio_session = request.session
         self._media.send(p.OfferPeer(request.agent, ref, request.sdp))
         try:
             async with asyncio.timeout(PEER_TIMEOUT_S):
