@@ -139,17 +139,42 @@ class Unbridge(Message, frozen=True, tag=True):
     bridge: int
 
 
+class Member(msgspec.Struct, frozen=True):
+    """One leg of a room."""
+
+    leg: int
+    heard_by: tuple[int, ...] | None = None
+    """Who hears this leg: None everybody else in the room, () nobody (somebody who listens, who
+    is muted), otherwise these legs alone (who whispers)."""
+    hears: bool = True
+    """False: nothing of the room, as for somebody on hold in it; what is played is heard."""
+
+
+class Room(Message, frozen=True, tag=True):
+    """Mix these legs: each hears the sum of those that it is to hear, never itself.
+
+    Comes again with all members whenever one of them changes; no members ends the room. A leg is
+    in one room or one bridge at most: the newest wins and takes it out of the other. Prompts are
+    summed as in a bridge. Keys beside the audio are not passed on.
+    """
+
+    room: int
+    members: tuple[Member, ...]
+
+
 class StartRecording(Message, frozen=True, tag=True):
     """Record what `left` (caller) and `right` (agent) say into a stereo mu-law WAV.
 
     `path` is absolute. A second `StartRecording` with the same id changes the legs; None records
-    silence on that side. Ends with one `RecordingClosed`.
+    silence on that side. What the legs `more` say is added to the right side (conferences). Ends
+    with one `RecordingClosed`.
     """
 
     recording: str
     path: str
     left: int | None
     right: int | None
+    more: tuple[int, ...] = ()
 
 
 class StopRecording(Message, frozen=True, tag=True):
@@ -352,6 +377,7 @@ Command = (
     | SendKeys
     | Bridge
     | Unbridge
+    | Room
     | StartRecording
     | StopRecording
     | AnswerLine
