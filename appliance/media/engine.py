@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from appliance.media import dtmf, g711, protocol
 from appliance.media.jitter import FRAME, Jitter
+from appliance.media.rooms import Mixer, Seat, add
 from appliance.media.tones import ToneDetector, TonePlan, make_tone
 
 TICK_MS: Final = 20
@@ -106,6 +107,14 @@ class Leg:
     last_inband: tuple[str, int] = ("", -1)
     bridge: _Bridge | None = None
     peer: Leg | None = None
+    room: int | None = None
+    seat: protocol.Member | None = None
+    """Its place in that room."""
+
+    @property
+    def together(self) -> bool:
+        """Whether it hears other legs: prompts are added to those, music and tones wait."""
+        return self.peer is not None or (self.seat is not None and self.seat.hears)
 
     @property
     def sounds(self) -> bool:
@@ -128,7 +137,8 @@ class _Segment:
     at once."""
 
     left: int | None
-    right: int | None
+    right: tuple[int, ...]
+    """All that speak on this side."""
     since: int
     turn: int
 
@@ -140,6 +150,7 @@ class _Routes:
     to: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
     of: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
     """Slot `to[i]` hears slot `of[i]`."""
+    rooms: Mixer = field(default_factory=Mixer)
     sounding: list[Leg] = field(default_factory=list)
     keys: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
     tones: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
@@ -151,7 +162,8 @@ class Engine:
     def __init__(self, plan: TonePlan, tape: Tape) -> None:
         self._tape = tape
         self.legs: dict[int, Leg] = {}
-        self.recordings: dict[str, tuple[int | None, int | None]] = {}
+        self.recordings: dict[str, tuple[int | None, ...]] = {}
+        """Legs on the left, on the right, and more of those on the right."""
         self.ring = Jitter(_FIRST_CAPACITY)
         self.high = 0
         """Slots below this may be in use."""
@@ -171,7 +183,7 @@ class Engine:
         self._frame = np.empty(FRAME, np.uint8)
         self._reel: g711.Bytes = np.empty((REEL_TICKS, _FIRST_CAPACITY, FRAME), np.uint8)
         self._segments: dict[str, _Segment] = {}
-        self._known: dict[str, tuple[int | None, int | None]] = {}
+        self._known: dict[str, tuple[int | None, ...]] = {}
         self._due: list[list[str]] = [[] for _ in range(REEL_TICKS)]
         self._started = 0
         self._dtmf = dtmf.DtmfDetector(_FIRST_CAPACITY)
@@ -215,11 +227,8 @@ class Engine:
         del self.legs[number]
         if leg.bridge is not None:
             self.unbridge(leg.bridge.number)
-        for recording, (left, right) in self.recordings.items():
-            self.recordings[recording] = (
-                None if left == number else left,
-                None if right == number else right,
-            )
+        for recording, sides in self.recordings.items():
+            self.recordings[recording] = tuple(None if n == number else n for n in sides)
         self._by_slot.pop(leg.slot)
         self._free.append(leg.slot)
         self._expects[leg.slot] = False
@@ -348,7 +357,7 @@ class Engine:
         if leg.peer is not None and source != "device":
             self.send_keys(leg.peer.number, digit)
 
-    # --- bridges -----------------------------------------------------------------------------
+    # --- bridges and rooms -------------------------------------------------------------------
 
     def bridge(self, number: int, a: int, b: int) -> None:
         first, second = self.legs.get(a), self.legs.get(b)
@@ -358,6 +367,7 @@ class Engine:
         for leg in (first, second):
             if leg.bridge is not None:
                 self.unbridge(leg.bridge.number)
+            leg.room = leg.seat = None
         bridge = _Bridge(number, first, second, self.now)
         first.bridge = second.bridge = bridge
         first.peer, second.peer = second, first
@@ -373,6 +383,19 @@ class Engine:
             leg.bridge = leg.peer = None
         if bridge in self._waiting:
             self._waiting.remove(bridge)
+        self._stale = True
+
+    def room(self, number: int, members: tuple[protocol.Member, ...]) -> None:
+        """These legs and no others are in the room now; nobody ends it."""
+        for leg in self.legs.values():
+            if leg.room == number:
+                leg.room = leg.seat = None
+        for member in members:
+            found = self.legs.get(member.leg)
+            if found is not None:
+                if found.bridge is not None:
+                    self.unbridge(found.bridge.number)
+                found.room, found.seat = number, member
         self._stale = True
 
     # --- the tick ----------------------------------------------------------------------------
@@ -428,10 +451,10 @@ class Engine:
         if segment is None or segment.since > until:
             return
         ticks = np.arange(segment.since, until + 1) % REEL_TICKS
-        left, right = (
-            None if slot is None else self._reel[ticks, slot]
-            for slot in (segment.left, segment.right)
-        )
+        left = None if segment.left is None else self._reel[ticks, segment.left]
+        right = None
+        if segment.right:
+            right = add([self._reel[ticks, slot] for slot in segment.right])
         segment.since = until + 1
         self._tape.feed(recording, left, right, len(ticks))
 
@@ -442,8 +465,9 @@ class Engine:
             self._hand_over(name, self.now - 1)
             self._due[self._segments.pop(name).turn].remove(name)
         for name, numbers in self._known.items():
-            legs = (None if number is None else self.legs.get(number) for number in numbers)
-            left, right = (None if leg is None else leg.slot for leg in legs)
+            legs = [None if number is None else self.legs.get(number) for number in numbers]
+            left = None if legs[0] is None else legs[0].slot
+            right = tuple(leg.slot for leg in legs[1:] if leg is not None)
             segment = self._segments.get(name)
             if segment is None:
                 # Steps of 37 of 100 keep recordings that start together well apart.
@@ -461,6 +485,7 @@ class Engine:
         pairs = [(bridge.a.slot, bridge.b.slot) for bridge in self._bridges.values()]
         routes.to = np.array([slot for pair in pairs for slot in pair], np.int64)
         routes.of = np.array([slot for a, b in pairs for slot in (b, a)], np.int64)
+        routes.rooms = self._rooms()
         legs = self.legs.values()
         routes.sounding = [leg for leg in legs if leg.sounds]
         # In order, so that they are worked on in place.
@@ -476,6 +501,17 @@ class Engine:
             [leg.slot for leg in legs if leg.listen_tones or leg.watch_line], np.int64
         )
         self._routes = routes
+
+    def _rooms(self) -> Mixer:
+        rooms: dict[int, list[Seat]] = {}
+        for leg in self.legs.values():
+            if leg.room is not None and leg.seat is not None:
+                only = leg.seat.heard_by
+                if only is not None:
+                    only = tuple(self.legs[n].slot for n in only if n in self.legs)
+                seat = Seat(leg.slot, None if only is None else frozenset(only), leg.seat.hears)
+                rooms.setdefault(leg.room, []).append(seat)
+        return Mixer(rooms.values())
 
     def _listen(self, pcm: _F32) -> None:
         for slot, digit in self._dtmf.process(pcm, self._routes.keys):
@@ -495,10 +531,11 @@ class Engine:
         routes = self._routes
         if len(routes.to):
             out[routes.to] = ulaw[routes.of]
+        routes.rooms.mix(pcm, out)
         for leg in routes.sounding:
-            self._sound(leg, out[leg.slot], pcm)
+            self._sound(leg, out[leg.slot])
 
-    def _sound(self, leg: Leg, out: g711.Bytes, pcm: _F32) -> None:
+    def _sound(self, leg: Leg, out: g711.Bytes) -> None:
         """Add what is played to one leg to what it hears."""
         if leg.keys is not None:
             if leg.keys.frame(out):
@@ -509,15 +546,13 @@ class Engine:
         if play is not None:
             frame = self._frame
             if play.frame(frame):
-                if leg.peer is None:
+                if not leg.together:
                     out[:] = frame
                 elif play.audio is not None:
-                    both = pcm[leg.peer.slot].astype(np.int32) + g711.ULAW_DECODE[frame]
-                    clipped = np.clip(both, -32768, 32767).astype(np.int16)
-                    out[:] = g711.ulaw_encode(clipped)
+                    out[:] = add((out, frame))
                 return
             self._end_play(leg, "done")
-        if leg.peer is not None:
+        if leg.together:
             return
         lasting = leg.tone or leg.music
         if lasting is not None:

@@ -93,6 +93,7 @@ class MediaProcess(PeerOwner):
             protocol.SendKeys: lambda c: self._engine.send_keys(c.leg, c.digits),
             protocol.Bridge: lambda c: self._engine.bridge(c.bridge, c.a, c.b),
             protocol.Unbridge: lambda c: self._engine.unbridge(c.bridge),
+            protocol.Room: lambda c: self._engine.room(c.room, c.members),
             protocol.StartRecording: self._start_recording,
             protocol.StopRecording: lambda c: self._stop_recording(c.recording),
             protocol.AnswerLine: lambda c: self._with_driver(c.line, lambda d: d.answer()),
@@ -368,7 +369,7 @@ class MediaProcess(PeerOwner):
                 self._post(protocol.RecordingClosed(name, 0, "disk_full"))
                 return
             self._recording.add(name)
-        self._engine.recordings[name] = (command.left, command.right)
+        self._engine.recordings[name] = (command.left, command.right, *command.more)
         self._start_ticking()
 
     def _stop_recording(self, name: str) -> None:
