@@ -180,6 +180,16 @@ class AgentTransfer(msgspec.Struct, frozen=True, tag=True):
     number: str
 
 
+class AgentConsult(msgspec.Struct, frozen=True, tag=True):
+    """Attended transfer. `start` holds the other party and calls `number`; `swap` speaks with the
+    other of the two; `complete` passes the call on, also to one who still rings; `conference`
+    brings all together; `cancel` goes back. Reply: `Done`, or refused with why."""
+
+    agent: str
+    step: Literal["start", "swap", "complete", "conference", "cancel"]
+    number: str = ""
+
+
 class AgentPeer(msgspec.Struct, frozen=True, tag=True):
     """The page's SDP offer for its audio. Reply: `PeerSdp`, or refused with why.
     `session` tells the pages of one agent apart; the newest has the audio."""
@@ -220,6 +230,7 @@ Request = (
     | AgentDial
     | AgentKeys
     | AgentTransfer
+    | AgentConsult
     | AgentPeer
     | AgentPresence
 )

@@ -30,6 +30,9 @@ NUMBER_PATTERN: Final = r"^\+?[0-9]{1,20}$"
 WAV_PATTERN: Final = r"^[A-Za-z0-9._-]{1,80}\.wav$"
 PREFIX_PATTERN: Final = r"^[0-9]{0,2}$"
 HOST_PATTERN: Final = r"^[A-Za-z0-9.:\[\]-]{1,120}$"
+DIAL_PATTERN: Final = r"^\+?[0-9XZN]{0,20}\.?$"
+AREA_PATTERN: Final = r"^[0-9]{0,6}$"
+ABROAD_PATTERN: Final = r"^\+[0-9]{0,8}$"
 DEVICE_PATTERN: Final = r"^/[^\x00]{1,200}$"
 USER_PATTERN: Final = r'^[^\s"<>@:;,\x00-\x1f\x7f]{1,80}$'
 LABEL_PATTERN: Final = r"^[^\x00-\x1f\x7f]*$"
@@ -57,6 +60,8 @@ Strategy = Literal[
     "skills",
 ]
 Country = Literal["us", "gb", "fr", "de", "ro", "bg", "ir", "ru", "cn"]
+CallKind = Literal["local", "national", "international", "premium"]
+"""What a call to the outside is; calls inside the office are always allowed."""
 
 
 class Table(BaseModel):
@@ -70,6 +75,8 @@ class Office(Table):
 
     name: Label = "Office"
     country: Country = "us"
+    area: Annotated[str, StringConstraints(pattern=AREA_PATTERN)] = ""
+    """The office's own area code without the trunk prefix: calls there are local."""
     timezone: str = "UTC"
     language: Language = "en"
 
@@ -133,6 +140,8 @@ class Trunk(Table):
     numbers: dict[Number, str] = {}
     """Called number -> route."""
     caller_id: Number | None = None
+    any_caller_id: bool = False
+    """The provider shows whatever number we send; otherwise only those of `numbers`."""
 
 
 class Person(Table):
@@ -146,12 +155,18 @@ class Person(Table):
     phone: Extension | None = None
     """With `door = "phone"`: the desk phone that rings."""
     language: Language | None = None
+    calls: tuple[CallKind, ...] | None = None
+    """What calls to the outside this person may make; without it `numbering.calls`."""
+    caller_id: Number | None = None
+    """The number shown outside, where the trunk allows it."""
 
 
 class Phone(Table):
     """A desk phone: the table's key is its extension and its SIP user name."""
 
     name: Label
+    calls: tuple[CallKind, ...] | None = None
+    """What may be called from it while it is nobody's own; without it `numbering.calls`."""
 
 
 class Queue(Table):
@@ -211,6 +226,8 @@ class Queue(Table):
     service_level_s: Annotated[int, Field(ge=1, le=600)] = 20
     short_abandon_s: Annotated[int, Field(ge=0, le=60)] = 5
     priority: Annotated[int, Field(ge=-10, le=10)] = 0
+    caller_id: Number | None = None
+    """Shown when its agents call out in its name, where the trunk allows it."""
 
 
 class MenuKey(Table):
@@ -284,12 +301,67 @@ class Web(Table):
     """Names besides the box's own addresses under which the page may be opened."""
 
 
+class DialRule(Table):
+    """Which lines take which numbers. The first rule that fits wins; without one the lines of
+    `numbering.outgoing` take the number as it is."""
+
+    pattern: Annotated[str, StringConstraints(min_length=1, pattern=DIAL_PATTERN)]
+    """X is any digit, Z 1 to 9, N 2 to 9, a dot at the end whatever follows."""
+    strip: Annotated[int, Field(ge=0, le=20)] = 0
+    """So many characters are taken away in front, then `prepend` is put there."""
+    prepend: Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{0,10}$")] = ""
+    lines: tuple[Id, ...] = ()
+    """Lines, trunks and names of `numbering.groups`, each tried when those before it are busy or
+    fail; empty: `numbering.outgoing`."""
+    kind: CallKind | None = None
+    """What such a call is, where the country's plan has it otherwise."""
+
+
+class Ceiling(Table):
+    """What toll fraud cannot exceed, by more than the calls that run when it is reached. A day is
+    the office's; emergency calls are neither counted nor refused."""
+
+    calls: Annotated[int, Field(ge=0, le=100_000)] = 500
+    minutes: Annotated[int, Field(ge=0, le=1_000_000)] = 2000
+    at_once: Annotated[int, Field(ge=0, le=500)] = 30
+    person_calls: Annotated[int, Field(ge=0, le=100_000)] = 200
+    person_minutes: Annotated[int, Field(ge=0, le=100_000)] = 600
+    person_at_once: Annotated[int, Field(ge=0, le=100)] = 3
+    abroad_minutes: Annotated[int, Field(ge=0, le=100_000)] = 120
+    """International and premium calls of the whole office."""
+    call_minutes: Annotated[int, Field(ge=1, le=1440)] = 240
+    """A call to the outside is ended after this."""
+
+
 class Numbering(Table):
     outside_prefix: Annotated[str, StringConstraints(pattern=PREFIX_PATTERN)] = "0"
     outgoing: tuple[Id, ...] = ()
     """Lines and trunks for calls out, in order of preference."""
+    groups: dict[Id, tuple[Id, ...]] = {}
+    """Names for several lines, for `rules`."""
+    rules: tuple[DialRule, ...] = ()
+    calls: tuple[CallKind, ...] = ("local", "national")
+    """What people and phones may call outside unless theirs says otherwise."""
+    abroad: tuple[Annotated[str, StringConstraints(pattern=ABROAD_PATTERN)], ...] = ()
+    """Beginnings of international numbers that may be called, "+49" for example; "+" is every
+    country. Without any nobody calls abroad."""
+    ceiling: Ceiling = Ceiling()
     emergency: tuple[Number, ...] = ("112",)
+    """Besides those of the country, which are always known."""
+    emergency_lines: tuple[Id, ...] = ()
+    """Which lines take emergency calls first; every other line is tried after them."""
     ring_s: Annotated[int, Field(ge=5, le=180)] = 60
+    forward_hops: Annotated[int, Field(ge=0, le=9)] = 3
+    """How often one call may be forwarded on from person to person."""
+
+
+class Features(Table):
+    """What phones and pages can do with calls, and by which codes."""
+
+    orbits: tuple[Extension, ...] = ("701", "702", "703", "704", "705", "706", "707", "708", "709")
+    """Parking places: numbers that are dialled to fetch who waits there."""
+    park_s: Annotated[int, Field(ge=10, le=3600)] = 120
+    """After this whoever parked the call is rung."""
 
 
 class Site(Table):
@@ -306,6 +378,7 @@ class Site(Table):
     sip: Sip = Sip()
     web: Web = Web()
     numbering: Numbering = Numbering()
+    features: Features = Features()
     pause_reasons: tuple[Label, ...] = ("Break", "Lunch", "Training", "Paperwork")
     demo: bool = False
     """Demo office: simulated callers, sign-in without a password from this machine."""

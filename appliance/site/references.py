@@ -115,11 +115,29 @@ def _names(site: Site) -> Iterator[Problem]:
                 f"lines.{name}.username",
                 "with registration = true say under which user name; its password is set apart",
             )
-    for index, outgoing in enumerate(site.numbering.outgoing):
-        if outgoing not in site.lines:
+    yield from _numbering(site)
+
+
+def _numbering(site: Site) -> Iterator[Problem]:
+    plan = site.numbering
+    lists: list[tuple[str, tuple[str, ...], Iterable[str]]] = [
+        ("outgoing", plan.outgoing, site.lines),
+        ("emergency_lines", plan.emergency_lines, site.lines),
+    ]
+    lists += [(f"groups.{name}", lines, site.lines) for name, lines in plan.groups.items()]
+    either = [*site.lines, *plan.groups]
+    lists += [(f"rules[{i}].lines", rule.lines, either) for i, rule in enumerate(plan.rules)]
+    for path, names, known in lists:
+        for index, name in enumerate(names):
+            if name not in known:
+                yield Problem(
+                    f"numbering.{path}[{index}]",
+                    f'there is no line or trunk "{name}"; {nearest(name, known)}',
+                )
+    for name in plan.groups:
+        if name in site.lines:
             yield Problem(
-                f"numbering.outgoing[{index}]",
-                f'there is no line or trunk "{outgoing}"; {nearest(outgoing, site.lines)}',
+                f"numbering.groups.{name}", f'"{name}" is a line already; give it another name'
             )
 
 

@@ -7,12 +7,17 @@ from typing import Final
 from appliance import live
 from appliance.acd import events as acd
 from appliance.media import protocol as p
-from appliance.switch.calls import end_call, hold, open_call, resume, try_bridge, unpark
+from appliance.switch import consult
+from appliance.switch.calls import end_call, engage, go_on, hold, open_call, resume
+from appliance.switch.dialling import dial_failed
 from appliance.switch.dialplan import resolve
 from appliance.switch.legs import answer
 from appliance.switch.model import Call, Desk, Leg, World
-from appliance.switch.routing import dial, dial_failed
-from appliance.switch.transfer import CannotTransfer, blind
+from appliance.switch.parties import leave
+from appliance.switch.refusals import Cannot, check
+from appliance.switch.routing import send
+from appliance.switch.transfer import blind
+from appliance.switch.voices import arrange
 
 ABSENT_MS: Final = 60_000
 """A browser agent without any open page for this long is signed out: nobody is there to ring."""
@@ -24,6 +29,13 @@ class Unwilling(Exception):
 
 def handle(w: World, request: live.Request) -> None:
     """Carry out a request. Raises `Unwilling`."""
+    try:
+        _carry_out(w, request)
+    except Cannot as error:
+        raise Unwilling(str(error)) from None
+
+
+def _carry_out(w: World, request: live.Request) -> None:
     match request:
         case live.SetAgentState():
             _desk(w, request.agent)
@@ -36,6 +48,8 @@ def handle(w: World, request: live.Request) -> None:
             _keys(w, _desk(w, request.agent), request.digits)
         case live.AgentTransfer():
             _transfer(w, _desk(w, request.agent), request.number)
+        case live.AgentConsult():
+            _consult(w, _desk(w, request.agent), request)
         case live.AgentPresence():
             presence(w, _desk(w, request.agent), request.session, request.present)
         case _:
@@ -76,11 +90,11 @@ def _action(w: World, desk: Desk, request: live.AgentAction) -> None:
             if call.parked_until is None:
                 resume(w, call)
         case "hangup":
-            end_call(w, call, "caller" if leg is call.a else "callee")
+            leave(w, leg, gone=False)
 
 
 def _offered(w: World, desk: Desk, offer: str, *, accept: bool) -> None:
-    if desk.person.door == "phone" and accept:
+    if desk.door == "phone" and accept:
         raise Unwilling("Pick up the desk phone to answer.")
     if accept and desk.peer != "connected":
         raise Unwilling("Your microphone is not connected yet.")
@@ -94,10 +108,11 @@ def answer_direct(w: World, call: Call, leg: Leg) -> None:
     """The called party answered a direct call: answer the caller too and connect."""
     if leg.kind == "peer":
         answer(w, leg)
+    call.attempt = call.back_to = None
     if call.a.state != "up" and not answer(w, call.a):
         end_call(w, call, "system", "no_codec")
         return
-    try_bridge(w, call)
+    arrange(w, call)
 
 
 def _leg_of(call: Call, desk: Desk) -> Leg:
@@ -108,16 +123,17 @@ def _leg_of(call: Call, desk: Desk) -> Leg:
 
 
 def _dial(w: World, desk: Desk, number: str) -> None:
-    view = w.acd.agent(desk.id)
-    if desk.call is not None or view.phase in ("offered", "busy"):
+    destination = resolve(w.site, number)
+    offered = w.acd.agent(desk.id).phase in ("offered", "busy")
+    if desk.call is not None or (offered and not destination.emergency):
         raise Unwilling("Finish the present call first.")
-    if desk.person.door == "phone":
+    if desk.door == "phone":
         raise Unwilling("Dial on the desk phone.")
     if desk.peer != "connected":
         raise Unwilling("Your microphone is not connected yet.")
-    destination = resolve(w.site, number)
-    if destination.kind == "unknown":
-        raise Unwilling(f"{number} is no extension and no outside number of this office.")
+    payer = f"agent:{desk.id}"
+    if destination.kind in ("unknown", "outside"):
+        check(w, destination, number, payer)
     call = open_call(
         w,
         "internal" if destination.kind != "outside" else "out",
@@ -128,10 +144,9 @@ def _dial(w: World, desk: Desk, number: str) -> None:
     )
     call.a = Leg(id=w.number(), call=call, party=f"agent:{desk.id}", kind="peer", agent=desk.id)
     w.legs[call.a.id] = call.a
-    desk.call = call
-    w.tell(acd.Engaged(desk.id, True))
+    engage(w, call, desk.id)
     answer(w, call.a)
-    dial(w, call, destination)
+    send(w, call, destination, payer=payer)
 
 
 def _keys(w: World, desk: Desk, digits: str) -> None:
@@ -147,10 +162,25 @@ def _transfer(w: World, desk: Desk, number: str) -> None:
     call = desk.call
     if call is None:
         raise Unwilling("There is no call to transfer.")
-    try:
-        blind(w, call, _leg_of(call, desk), number)
-    except CannotTransfer as error:
-        raise Unwilling(str(error)) from None
+    blind(w, call, _leg_of(call, desk), number)
+
+
+def _consult(w: World, desk: Desk, request: live.AgentConsult) -> None:
+    call = desk.call
+    if call is None:
+        raise Unwilling("There is no call to pass on.")
+    by = _leg_of(call, desk)
+    match request.step:
+        case "start":
+            consult.start(w, call, by, request.number)
+        case "swap":
+            consult.swap(w, call, by)
+        case "complete":
+            consult.complete(w, call, by)
+        case "conference":
+            consult.bring_together(w, call, by)
+        case "cancel":
+            consult.cancel(w, call, by)
 
 
 def presence(w: World, desk: Desk, session: str, present: bool) -> None:
@@ -167,7 +197,7 @@ def presence(w: World, desk: Desk, session: str, present: bool) -> None:
 def peer_state(w: World, desk: Desk, state: p.PeerStateName) -> None:
     """The page's audio came or went."""
     desk.peer = state
-    if desk.person.door == "browser":
+    if desk.door == "browser":
         w.tell(acd.Reachable(desk.id, state == "connected"))
     call = desk.call
     if call is None:
@@ -178,7 +208,11 @@ def peer_state(w: World, desk: Desk, state: p.PeerStateName) -> None:
     if state == "connected":
         if call.parked_until is not None:
             _reattach(w, call, leg)
-            unpark(w, call)
+            go_on(w, call)
+        elif leg.lost_until is not None:
+            leg.lost_until = None
+            _reattach(w, call, leg)
+            arrange(w, call)
         return
     if leg.state == "ringing":
         dial_failed(w, call, "unreachable")
@@ -190,5 +224,6 @@ def _reattach(w: World, call: Call, old: Leg) -> None:
     w.legs.pop(old.id, None)
     old.id = w.number()
     w.legs[old.id] = old
+    old.music = False
     assert old.agent is not None
     w.media(p.OpenPeer(old.id, old.agent))

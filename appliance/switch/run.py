@@ -20,7 +20,7 @@ from typing import Final
 from appliance import ipc, live
 from appliance.acd import events as acd
 from appliance.clock import Clock
-from appliance.events import Fact
+from appliance.events import Fact, LineSeized
 from appliance.ledger.errors import LedgerFull
 from appliance.ledger.reader import Reader
 from appliance.ledger.retention import delete_expired
@@ -114,6 +114,7 @@ class Control:
         self._facts = self._ledger.last_seq
         self.clock.not_before(self._ledger.last_at)
         await self._remember_agents()
+        await self._remember_spending()
         self._endpoint = Endpoint(
             _sip_config(self.site, secrets), self._on_sip, clock=self.clock.now
         )
@@ -192,6 +193,25 @@ class Control:
             ),
             now,
         )
+
+    async def _remember_spending(self) -> None:
+        """Read what was dialled today, so that a restart does not lift the ceilings."""
+        now = self.clock.now()
+        today = datetime.fromtimestamp(now / 1000, self.site.office.zone).replace(
+            hour=0, minute=0, second=0, microsecond=0
+        )
+        reader = Reader(self.data / "ledger.db")
+
+        def dialled() -> list[Fact]:
+            seized = reader.line_facts(int(today.timestamp() * 1000), now + 1)
+            calls = {fact.call for fact in seized if isinstance(fact, LineSeized)}
+            return [stored.fact for call in calls for stored in reader.call_facts(call)]
+
+        try:
+            facts = await asyncio.to_thread(dialled)
+        finally:
+            reader.close()
+        self.switch.restore(facts, now)
 
     async def _keep_contacts(self) -> None:
         """Save where the phones are, soon after it changed and while they stay."""
