@@ -211,13 +211,16 @@ def forget_talk(call: Call) -> None:
 def suspend(w: World, call: Call, leg: Leg) -> None:
     """The agent's audio is gone in mid-call: music for the caller until it is back."""
     hold(w, call, leg)
-    call.parked_until = w.now + SUSPEND_MS
+    call.parked_until = leg.lost_until = w.now + SUSPEND_MS
+    arrange(w, call)
 
 
-def go_on(w: World, call: Call) -> None:
-    if call.parked_until is not None:
-        call.parked_until = None
-        resume(w, call)
+def go_on(w: World, call: Call, leg: Leg) -> None:
+    """The audio is back."""
+    call.parked_until = leg.lost_until = None
+    if call.held_by == leg.name:
+        release_hold(w, call)
+    arrange(w, call)
 
 
 def answer_caller(w: World, call: Call) -> bool:

@@ -3,6 +3,8 @@ all together, or go back. Everything in one call: nobody's leg is moved or lost 
 
 from __future__ import annotations
 
+from typing import Final
+
 from appliance.events import ConsultStart, Transfer
 from appliance.media import protocol as p
 from appliance.switch.calls import (
@@ -23,6 +25,9 @@ from appliance.switch.model import Call, Consult, Leg, World
 from appliance.switch.refusals import Cannot, check, party_of
 from appliance.switch.voices import arrange
 
+MAX_PEOPLE: Final = 8
+"""Of a conference; supervisors who do not speak to all are not counted."""
+
 
 def start(w: World, call: Call, by: Leg, number: str) -> None:
     """Hold the others and call somebody. Raises `Cannot`; the talk then goes on."""
@@ -32,6 +37,8 @@ def start(w: World, call: Call, by: Leg, number: str) -> None:
         raise Cannot("There is nobody on the line yet.")
     if call.held_by not in (None, by.name):
         raise Cannot("The other side has put you on hold.")
+    if len(call.people) >= MAX_PEOPLE:
+        raise Cannot("The conference is full.")
     destination = resolve(w.site, number)
     if destination.kind == "queue":
         raise Cannot("A queue cannot be consulted; transfer the call to it.")

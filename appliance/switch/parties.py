@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from appliance.events import Disconnect, PartyLeft, Side
 from appliance.switch.calls import (
     close_consult,
@@ -18,9 +16,6 @@ from appliance.switch.calls import (
 from appliance.switch.consult import merge, pass_on
 from appliance.switch.model import Call, Leg, World
 from appliance.switch.voices import arrange
-
-MAX_PEOPLE: Final = 8
-"""Of a conference, supervisors who only listen left out."""
 
 
 def leave(

@@ -206,13 +206,14 @@ def peer_state(w: World, desk: Desk, state: p.PeerStateName) -> None:
     if leg.agent != desk.id or leg.kind != "peer":
         return
     if state == "connected":
-        if call.parked_until is not None:
-            _reattach(w, call, leg)
-            go_on(w, call)
-        elif leg.lost_until is not None:
+        if leg.lost_until is not None:
+            alone = call.parked_until is not None
             leg.lost_until = None
             _reattach(w, call, leg)
-            arrange(w, call)
+            if alone:
+                go_on(w, call, leg)
+            else:
+                arrange(w, call)
         return
     if leg.state == "ringing":
         dial_failed(w, call, "unreachable")

@@ -41,6 +41,11 @@ STEP = st.tuples(
             "wrap_end",
             "dial",
             "transfer",
+            "consult",
+            "swap",
+            "complete",
+            "conference",
+            "cancel",
             "ready",
             "pause",
             "sign_out",
@@ -160,6 +165,25 @@ class Chaos:
     def transfer(self, n: int) -> None:
         number = ("101", "202", "301", "0555777", "99", "112", "203", "102")[n]
         self.office.ask(live.AgentTransfer(AGENTS[n % 3], number))
+
+    def consult(self, n: int) -> None:
+        number = ("101", "202", "201", "0555777", "99", "112", "203", "102")[n]
+        self.office.ask(live.AgentConsult(AGENTS[n % 3], "start", number))
+
+    def _consult(self, n: int, step: str) -> None:
+        self.office.ask(live.AgentConsult(AGENTS[n % 3], step))  # type: ignore[arg-type]
+
+    def swap(self, n: int) -> None:
+        self._consult(n, "swap")
+
+    def complete(self, n: int) -> None:
+        self._consult(n, "complete")
+
+    def conference(self, n: int) -> None:
+        self._consult(n, "conference")
+
+    def cancel(self, n: int) -> None:
+        self._consult(n, "cancel")
 
     def ready(self, n: int) -> None:
         self.office.ask(live.SetAgentState(AGENTS[n % 3], "ready"))
@@ -312,6 +336,21 @@ def _check_now(office: Office) -> None:
     assert set(talking) <= set(w.calls)
     for leg in w.legs.values():
         assert leg.call.id in w.calls
+        offered = any(leg.acd_offer in desk.ringing for desk in w.desks.values())
+        assert offered or leg in leg.call.legs, (leg.party, leg.state)
+    for desk in w.desks.values():
+        held = [leg for leg in w.legs.values() if leg.agent == desk.id and leg.state == "up"]
+        mine = [leg for leg in held if leg.acd_offer not in desk.ringing]
+        assert len({leg.call.id for leg in mine}) <= 1 or desk.person.phone is not None, mine
+        if mine and desk.door == "browser":
+            assert desk.call is mine[0].call
+    given = [number for call in w.calls.values() for number in call.sound]
+    assert sorted(given) == sorted([*w.mirror._bridges, *w.mirror._rooms])
+    for call in w.calls.values():
+        heard = [one.leg for group in call.sound.values() for one in group]
+        assert len(heard) == len(set(heard))
+        assert set(heard) <= {leg.id for leg in call.legs if leg.state == "up"}
+        assert (call.recording is None) or call.recording in w.mirror.recordings
 
 
 def _check_end(office: Office) -> None:
@@ -320,6 +359,11 @@ def _check_end(office: Office) -> None:
     assert not w.legs
     assert not w.by_sip
     assert len(w.ports) == 500
+    assert not w.mirror._bridges
+    assert not w.mirror._rooms
+    assert not w.mirror.recordings
+    assert not w.spending.running
+    assert not w.wants_line
     facts = office.facts
     opened = [f.call for f in facts if isinstance(f, e.CallOpened)]
     closed = [f.call for f in facts if isinstance(f, e.Disconnect)]
@@ -327,6 +371,9 @@ def _check_end(office: Office) -> None:
     _paired(facts, e.QEnter, e.QLeave, "entry")
     _paired(facts, e.Offer, e.OfferEnd, "offer")
     _paired(facts, e.HoldOn, e.HoldOff, "call")
+    _paired(facts, e.ConsultStart, e.ConsultEnd, "call")
+    _paired(facts, e.Parked, e.Unparked, "call")
+    _paired(facts, e.Dialled, e.DialEnded, "dial")
     _paired(facts, e.LineSeized, e.LineReleased, "line")
     _paired(facts, e.RecordingStarted, e.RecordingEnded, "recording", closed_later=True)
     connects = [f.entry for f in facts if isinstance(f, e.Connect)]
