@@ -153,7 +153,7 @@ class AgentAction(msgspec.Struct, frozen=True, tag=True):
     """What a button does to the agent's present call. Reply: `Done`, or refused with why."""
 
     agent: str
-    action: Literal["answer", "reject", "hold", "resume", "hangup", "wrap_end"]
+    action: Literal["answer", "reject", "hold", "resume", "mute", "unmute", "hangup", "wrap_end"]
     call: str | None = None
     """The call the page showed; refused when it is no longer the agent's."""
 
@@ -188,6 +188,59 @@ class AgentConsult(msgspec.Struct, frozen=True, tag=True):
     agent: str
     step: Literal["start", "swap", "complete", "conference", "cancel"]
     number: str = ""
+
+
+class AgentPark(msgspec.Struct, frozen=True, tag=True):
+    """Put the other party into a parking place. Reply: `Done`; the live state says which."""
+
+    agent: str
+
+
+class AgentFetch(msgspec.Struct, frozen=True, tag=True):
+    """Take the caller who is parked at `orbit`. Reply: `Done`, or refused with why."""
+
+    agent: str
+    orbit: str
+
+
+class AgentPickup(msgspec.Struct, frozen=True, tag=True):
+    """Answer the call that rings at a colleague. Reply: `Done`, or refused with why."""
+
+    agent: str
+    colleague: str
+
+
+class Supervise(msgspec.Struct, frozen=True, tag=True):
+    """Be in the present call of the agent `of`: `listen`, `whisper` (to the agent alone), `barge`
+    (to all), `take_over` (in the agent's place), `stop`. For supervisors and administrators.
+    Reply: `Done`, or refused with why."""
+
+    agent: str
+    mode: Literal["listen", "whisper", "barge", "take_over", "stop"]
+    of: str = ""
+
+
+class SetDnd(msgspec.Struct, frozen=True, tag=True):
+    """Direct calls to the agent are busy; queues go by the agent's state. Reply: `Done`."""
+
+    agent: str
+    on: bool
+
+
+class SetForward(msgspec.Struct, frozen=True, tag=True):
+    """Where direct calls go; no `number` turns it off. Reply: `Done`, or refused with why."""
+
+    agent: str
+    when: Literal["always", "busy", "no_answer"]
+    number: str | None = None
+
+
+class AgentDesk(msgspec.Struct, frozen=True, tag=True):
+    """Calls ring at this desk phone from now on; None: back at the agent's own place. Reply:
+    `Done`, or refused with why."""
+
+    agent: str
+    phone: str | None = None
 
 
 class AgentPeer(msgspec.Struct, frozen=True, tag=True):
@@ -231,6 +284,13 @@ Request = (
     | AgentKeys
     | AgentTransfer
     | AgentConsult
+    | AgentPark
+    | AgentFetch
+    | AgentPickup
+    | Supervise
+    | SetDnd
+    | SetForward
+    | AgentDesk
     | AgentPeer
     | AgentPresence
 )

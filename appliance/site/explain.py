@@ -24,6 +24,7 @@ _PATTERNS: Final = {
     model.DIAL_PATTERN: 'digits and X, Z, N, with a dot at the end for the rest: "00X."',
     model.AREA_PATTERN: 'write the area code in digits without its leading zero: "21"',
     model.ABROAD_PATTERN: 'write + and the country code: "+49"',
+    model.CODE_PATTERN: 'a code begins with * or #: "*80"',
     model.HOST_PATTERN: "write a host name or an address, without sip: or a port",
     model.USER_PATTERN: "write the user name alone, without spaces, quotes, @ or a host",
     model.LABEL_PATTERN: "it contains control characters; write it on one line",

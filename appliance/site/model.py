@@ -33,6 +33,7 @@ HOST_PATTERN: Final = r"^[A-Za-z0-9.:\[\]-]{1,120}$"
 DIAL_PATTERN: Final = r"^\+?[0-9XZN]{0,20}\.?$"
 AREA_PATTERN: Final = r"^[0-9]{0,6}$"
 ABROAD_PATTERN: Final = r"^\+[0-9]{0,8}$"
+CODE_PATTERN: Final = r"^[*#][0-9*#]{1,4}$"
 DEVICE_PATTERN: Final = r"^/[^\x00]{1,200}$"
 USER_PATTERN: Final = r'^[^\s"<>@:;,\x00-\x1f\x7f]{1,80}$'
 LABEL_PATTERN: Final = r"^[^\x00-\x1f\x7f]*$"
@@ -47,6 +48,7 @@ Wav = Annotated[str, StringConstraints(pattern=WAV_PATTERN)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=TEXT_PATTERN)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=LABEL_PATTERN)]
 Language = Literal["en", "ro", "bg", "fa", "ru", "zh"]
+Code = Annotated[str, StringConstraints(pattern=CODE_PATTERN)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Strategy = Literal[
     "longest_idle",
@@ -355,6 +357,56 @@ class Numbering(Table):
     """How often one call may be forwarded on from person to person."""
 
 
+Feature = Literal[
+    "pickup",
+    "listen",
+    "whisper",
+    "barge",
+    "take_over",
+    "dnd_on",
+    "dnd_off",
+    "forward_always",
+    "forward_busy",
+    "forward_no_answer",
+    "forward_off",
+    "sign_in",
+    "sign_out",
+    "ready",
+    "pause",
+]
+CODES: Final[dict[Feature, str]] = {
+    "pickup": "*80",
+    "listen": "*40",
+    "whisper": "*41",
+    "barge": "*42",
+    "take_over": "*43",
+    "dnd_on": "*78",
+    "dnd_off": "*79",
+    "forward_always": "*72",
+    "forward_off": "*73",
+    "forward_busy": "*74",
+    "forward_no_answer": "*75",
+    "sign_in": "*31",
+    "sign_out": "*32",
+    "ready": "*45",
+    "pause": "*46",
+}
+CallKey = Literal[
+    "hold", "transfer", "consult", "conference", "swap", "cancel", "complete", "park", "mute"
+]
+CALL_KEYS: Final[dict[CallKey, str]] = {
+    "hold": "*0",
+    "transfer": "*1",
+    "consult": "*2",
+    "conference": "*3",
+    "swap": "*4",
+    "cancel": "*5",
+    "complete": "*6",
+    "park": "*7",
+    "mute": "*8",
+}
+
+
 class Features(Table):
     """What phones and pages can do with calls, and by which codes."""
 
@@ -362,6 +414,15 @@ class Features(Table):
     """Parking places: numbers that are dialled to fetch who waits there."""
     park_s: Annotated[int, Field(ge=10, le=3600)] = 120
     """After this whoever parked the call is rung."""
+    codes: dict[Feature, Code] = CODES
+    """What is dialled on a phone; an extension, a number or nothing follows."""
+    keys: dict[CallKey, Code] = CALL_KEYS
+    """What is keyed by a phone of the office during a call; for `transfer` and `consult` the
+    number and # follow."""
+    supervise_notice: Prompt | None = None
+    """Played when a supervisor comes into a call, where the law asks for it."""
+    supervise_tells: Literal["agent", "all"] = "all"
+    """Who hears that notice."""
 
 
 class Site(Table):

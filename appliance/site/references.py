@@ -27,6 +27,7 @@ def inconsistencies(site: Site) -> list[Problem]:
         *_names(site),
         *_queue_rules(site),
         *_extensions(site),
+        *_codes(site),
         *_devices(site),
         *_ports(site),
     ]
@@ -187,6 +188,9 @@ def _extensions(site: Site) -> Iterator[Problem]:
     for name, queue in site.queues.items():
         if queue.extension is not None:
             taken.append((queue.extension, f"queues.{name}.extension"))
+    taken += [
+        (orbit, f"features.orbits[{index}]") for index, orbit in enumerate(site.features.orbits)
+    ]
     prefix = site.numbering.outside_prefix
     for extension, path in taken:
         if extension in owners:
@@ -202,6 +206,22 @@ def _extensions(site: Site) -> Iterator[Problem]:
                 f"{extension} starts with {prefix}, which numbering.outside_prefix reserves for"
                 " calls out; give it another number",
             )
+
+
+def _codes(site: Site) -> Iterator[Problem]:
+    """No code may be the beginning of another: a phone could never dial the longer one."""
+    tables: list[tuple[str, list[tuple[str, str]]]] = [
+        ("codes", [(str(name), code) for name, code in site.features.codes.items()]),
+        ("keys", [(str(name), code) for name, code in site.features.keys.items()]),
+    ]
+    for table, codes in tables:
+        for name, code in codes:
+            for other, longer in codes:
+                if other != name and longer.startswith(code):
+                    yield Problem(
+                        f"features.{table}.{other}",
+                        f"{longer} begins like {code} of {name}; give it another code",
+                    )
 
 
 def _devices(site: Site) -> Iterator[Problem]:

@@ -87,6 +87,16 @@ class SipInvite:
     port: int
 
 
+@dataclass(frozen=True, slots=True)
+class CheckPin:
+    """Whether this is the person's PIN; the answer comes as `Switch.pin_checked`. It takes tens
+    of milliseconds of a core, so not here."""
+
+    call: str
+    person: str
+    pin: str
+
+
 Action = (
     Media
     | Speak
@@ -98,4 +108,5 @@ Action = (
     | SipHangUp
     | SipReanswer
     | SipInvite
+    | CheckPin
 )

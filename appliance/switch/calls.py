@@ -132,6 +132,8 @@ def end_call(
     everybody = call.legs
     call.ended = True
     call.attempt = None
+    call.orbit_wanted = None
+    w.pin_wanted.pop(call.id, None)
     if call.menu is not None:
         w.keep_facts(call.menu.gone(w.now))
         call.menu = None

@@ -198,6 +198,12 @@ class Switch:
         self.w.now = now
         self.w.spending.restore(today, now)
 
+    def pin_checked(self, call: str, ok: bool, now: int) -> None:
+        """The answer to `CheckPin`."""
+        self.w.now = now
+        features.pin_checked(self.w, call, ok)
+        self._settle()
+
     # --- media ------------------------------------------------------------------------------
 
     def media_up(self, now: int) -> None:
@@ -328,6 +334,8 @@ class Switch:
             routing.carry_out(w, call, call.menu.played(inner, w.now))
         elif purpose == "consent":
             routing.consent_heard(w, call)
+        elif purpose == "park":
+            features.orbit_told(w, call, inner)
         elif purpose == "farewell":
             calls.end_call(w, call, "system", call.end_cause)
 

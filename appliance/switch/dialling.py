@@ -325,10 +325,10 @@ def line_free(w: World, line: str) -> None:
 # --- when it comes to nothing ---------------------------------------------------------------
 
 
-def party_failed(w: World, leg: Leg, cause: str) -> None:
+def party_failed(w: World, leg: Leg, cause: str, *, gone: bool = True) -> None:
     """The party that is being rung cannot be had: by another line, elsewhere, or not at all."""
     call, attempt = leg.call, leg.call.attempt
-    drop(w, leg, gone=True)
+    drop(w, leg, gone=gone)
     if attempt is not None and leg.outside is None and leg.trunk is None and leg.line is None:
         desk = w.desks.get(attempt.for_desk or "")
         why = "busy" if cause in ("busy", "rejected") else "no_answer"

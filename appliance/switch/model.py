@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from appliance.acd.events import Event as AcdEvent
 from appliance.acd.machine import Acd
@@ -19,6 +19,7 @@ from appliance.events import Direction, Disconnect, Fact
 from appliance.ivr.run import MenuRun
 from appliance.live import LiveAlarm
 from appliance.media import protocol as p
+from appliance.sip.lockout import Lockout
 from appliance.sip.sdp import Offer, Session
 from appliance.site.hours import is_open
 from appliance.site.model import Language, Person, Prompt, Site
@@ -28,9 +29,13 @@ from appliance.switch.mirror import MediaMirror
 from appliance.switch.ports import PortPool
 from appliance.switch.spending import Spending
 
+PIN_LOCK: Final = (5, 3_600_000, 900_000, 86_400_000)
+"""Five wrong PINs within an hour lock the phone and the person out for a quarter of an hour, then
+for twice as long each time, up to a day."""
+
 LegKind = Literal["line", "sip", "peer"]
 LegState = Literal["idle", "ringing", "opening", "up", "closed"]
-Purpose = Literal["menu", "consent", "farewell", "queue", "notice"]
+Purpose = Literal["menu", "consent", "farewell", "queue", "notice", "park"]
 WatchMode = Literal["listen", "whisper", "barge"]
 Slot = Literal["b", "consult"]
 
@@ -134,6 +139,8 @@ class Watcher:
     leg: Leg
     of: Leg
     mode: WatchMode
+    takes_over: bool = False
+    """As soon as the supervisor is on the line."""
 
 
 @dataclass(slots=True, eq=False)
@@ -170,6 +177,8 @@ class Call:
     """The party who passed the call on and gets it back when nobody answers."""
     orbit: str | None = None
     orbit_until: int = 0
+    orbit_wanted: str | None = None
+    """Kept free while it is being told to whoever parks."""
     parked_by: str | None = None
     """The party who parked it."""
     sound: dict[int, tuple[p.Member, ...]] = field(default_factory=dict)
@@ -238,6 +247,8 @@ class Desk:
     absent_since: int | None = None
     at_phone: str | None = None
     """The desk phone where the person signed in with a PIN."""
+    displaced: bool = False
+    """Somebody else signed in at the person's own desk phone."""
     dnd: bool = False
     forward: dict[str, str] = field(default_factory=dict)
     """`always`, `busy`, `no_answer` -> number, for direct calls."""
@@ -251,7 +262,8 @@ class Desk:
         """The desk phone that rings for the person."""
         if self.at_phone is not None:
             return self.at_phone
-        return self.person.phone if self.person.door == "phone" else None
+        own = self.person.door == "phone" and not self.displaced
+        return self.person.phone if own else None
 
 
 @dataclass(slots=True)
@@ -274,6 +286,10 @@ class World:
     """Extension -> address of the registered phone."""
     trunks: dict[str, tuple[bool, str]] = field(default_factory=dict)
     spending: Spending = field(default_factory=Spending)
+    pins: Lockout = field(default_factory=lambda: Lockout(*PIN_LOCK))
+    """Wrong PINs by phone and by person."""
+    pin_wanted: dict[str, str] = field(default_factory=dict)
+    """Calls whose PIN is being checked -> the person."""
     wants_line: list[Call] = field(default_factory=list)
     """Emergency calls that wait for a line to be on-hook."""
     tokens: dict[int, tuple[str, Purpose, int]] = field(default_factory=dict)
@@ -289,6 +305,8 @@ class World:
     over: list[tuple[Call, Disconnect]] = field(default_factory=list)
     """Calls that ended in this step; their `Disconnect` is the step's last fact."""
     last_number: int = 0
+    desks_changed: bool = False
+    """What people set for themselves has to be saved."""
 
     def fact(self, fact: Fact) -> None:
         self.facts.append(fact)
@@ -328,9 +346,15 @@ class World:
         self, call: Call, prompts: tuple[Prompt, ...], purpose: Purpose, inner: int = 0
     ) -> None:
         """Play prompts to the caller; their end comes back with the purpose."""
+        self.say(call.a, prompts, purpose, inner)
+
+    def say(
+        self, leg: Leg, prompts: tuple[Prompt, ...], purpose: Purpose = "notice", inner: int = 0
+    ) -> None:
+        """Play prompts to one leg."""
         token = self.number()
-        self.tokens[token] = (call.id, purpose, inner)
-        self.actions.append(Speak(call.a.id, token, prompts, call.language))
+        self.tokens[token] = (leg.call.id, purpose, inner)
+        self.actions.append(Speak(leg.id, token, prompts, leg.call.language))
 
     def is_open(self, hours_id: str, now: int) -> bool:
         hours = self.site.hours.get(hours_id)

@@ -20,15 +20,8 @@ from appliance.switch.voices import arrange, stop_recording
 def park(w: World, call: Call, by: Leg) -> str:
     """Put the other party of `by` into an orbit and let `by` go; returns the orbit. Raises
     `Cannot`."""
-    if len(call.people) != 2 or by not in call.people or call.consult is not None:
-        raise Cannot("Only a call of two can be parked.")
-    other = call.b if by is call.a else call.a
-    if other is None or other.state != "up" or not call.talk_since:
-        raise Cannot("There is nobody to park yet.")
-    taken = {one.orbit for one in w.calls.values()}
-    orbit = next((each for each in w.site.features.orbits if each not in taken), None)
-    if orbit is None:
-        raise Cannot("All parking places are taken.")
+    other = parkable(call, by)
+    orbit, call.orbit_wanted = call.orbit_wanted or free_orbit(w), None
     release_hold(w, call)
     stop_recording(w, call)
     call.a, call.b = other, None
@@ -40,6 +33,25 @@ def park(w: World, call: Call, by: Leg) -> str:
     forget_talk(call)
     arrange(w, call)
     drop(w, by)
+    return orbit
+
+
+def parkable(call: Call, by: Leg) -> Leg:
+    """The one whom `by` would park. Raises `Cannot`."""
+    if len(call.people) != 2 or by not in call.people or call.consult is not None:
+        raise Cannot("Only a call of two can be parked.")
+    other = call.b if by is call.a else call.a
+    if other is None or other.state != "up" or not call.talk_since:
+        raise Cannot("There is nobody to park yet.")
+    return other
+
+
+def free_orbit(w: World) -> str:
+    """Raises `Cannot`."""
+    taken = {one.orbit or one.orbit_wanted for one in w.calls.values()}
+    orbit = next((each for each in w.site.features.orbits if each not in taken), None)
+    if orbit is None:
+        raise Cannot("All parking places are taken.")
     return orbit
 
 

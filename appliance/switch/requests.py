@@ -7,9 +7,9 @@ from typing import Final
 from appliance import live
 from appliance.acd import events as acd
 from appliance.media import protocol as p
-from appliance.switch import consult
+from appliance.switch import consult, parking, personal, pickup, supervise
 from appliance.switch.calls import end_call, engage, go_on, hold, open_call, resume
-from appliance.switch.dialling import dial_failed
+from appliance.switch.dialling import party_failed, rung
 from appliance.switch.dialplan import resolve
 from appliance.switch.legs import answer
 from appliance.switch.model import Call, Desk, Leg, World
@@ -50,6 +50,23 @@ def _carry_out(w: World, request: live.Request) -> None:
             _transfer(w, _desk(w, request.agent), request.number)
         case live.AgentConsult():
             _consult(w, _desk(w, request.agent), request)
+        case live.AgentPark():
+            desk = _desk(w, request.agent)
+            if desk.call is None:
+                raise Unwilling("There is no call to park.")
+            parking.park(w, desk.call, _leg_of(desk.call, desk))
+        case live.AgentFetch():
+            pickup.fetch_parked(w, _desk(w, request.agent), request.orbit)
+        case live.AgentPickup():
+            pickup.pick_up(w, _desk(w, request.agent), request.colleague)
+        case live.Supervise():
+            _supervise(w, _desk(w, request.agent), request)
+        case live.SetDnd():
+            personal.set_dnd(w, _desk(w, request.agent), request.on)
+        case live.SetForward():
+            personal.set_forward(w, _desk(w, request.agent), request.when, request.number)
+        case live.AgentDesk():
+            personal.sit(w, _desk(w, request.agent), request.phone)
         case live.AgentPresence():
             presence(w, _desk(w, request.agent), request.session, request.present)
         case _:
@@ -82,8 +99,11 @@ def _action(w: World, desk: Desk, request: live.AgentAction) -> None:
             if leg.state == "ringing" and leg.kind == "peer":
                 answer_direct(w, call, leg)
         case "reject":
-            if leg.state == "ringing":
-                dial_failed(w, call, "rejected")
+            if leg.state == "ringing" and leg is rung(call):
+                party_failed(w, leg, "rejected", gone=False)
+        case "mute" | "unmute":
+            leg.muted = request.action == "mute"
+            arrange(w, call)
         case "hold":
             hold(w, call, leg)
         case "resume":
@@ -108,7 +128,14 @@ def answer_direct(w: World, call: Call, leg: Leg) -> None:
     """The called party answered a direct call: answer the caller too and connect."""
     if leg.kind == "peer":
         answer(w, leg)
-    call.attempt = call.back_to = None
+    if leg is rung(call):
+        call.attempt = None
+        if leg is call.b:
+            call.back_to = None
+    watcher = next((one for one in call.watchers if one.leg is leg), None)
+    if watcher is not None:
+        supervise.arrived(w, call, watcher)
+        return
     if call.a.state != "up" and not answer(w, call.a):
         end_call(w, call, "system", "no_codec")
         return
@@ -154,6 +181,8 @@ def _keys(w: World, desk: Desk, digits: str) -> None:
     if call is None or call.b is None:
         raise Unwilling("There is no call to send keys to.")
     other = call.b if call.a.agent == desk.id else call.a
+    if _leg_of(call, desk) not in call.people:
+        raise Unwilling("You are not a party of this call.")
     if other.state == "up":
         w.media(p.SendKeys(other.id, digits[:32]))
 
@@ -181,6 +210,13 @@ def _consult(w: World, desk: Desk, request: live.AgentConsult) -> None:
             consult.bring_together(w, call, by)
         case "cancel":
             consult.cancel(w, call, by)
+
+
+def _supervise(w: World, desk: Desk, request: live.Supervise) -> None:
+    if request.mode == "stop":
+        supervise.stop(w, desk)
+    else:
+        supervise.start(w, desk, _desk(w, request.of), request.mode)
 
 
 def presence(w: World, desk: Desk, session: str, present: bool) -> None:
@@ -215,8 +251,8 @@ def peer_state(w: World, desk: Desk, state: p.PeerStateName) -> None:
             else:
                 arrange(w, call)
         return
-    if leg.state == "ringing":
-        dial_failed(w, call, "unreachable")
+    if leg.state == "ringing" and leg is rung(call):
+        party_failed(w, leg, "unreachable", gone=False)
 
 
 def _reattach(w: World, call: Call, old: Leg) -> None:

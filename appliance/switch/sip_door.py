@@ -145,7 +145,7 @@ def person_at(w: World, extension: str) -> str | None:
         if desk.at_phone == extension:
             return desk.id
     for desk in w.desks.values():
-        if desk.person.phone == extension and desk.at_phone is None:
+        if desk.person.phone == extension and desk.at_phone is None and not desk.displaced:
             return desk.id
     return None
 
