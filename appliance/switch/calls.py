@@ -170,6 +170,18 @@ def free_agent(w: World, call: Call, desk: Desk) -> None:
         w.tell(acd.Released(desk.id))
 
 
+def dismiss(w: World, call: Call, by: Leg) -> None:
+    """`by` goes, and what a queue gave is over; agents who stay are in a plain call from now."""
+    for desk in [desk for desk in w.desks.values() if desk.call is call]:
+        if desk.id == by.agent:
+            free_agent(w, call, desk)
+        elif desk.id == call.linked_agent:
+            free_agent(w, call, desk)
+            part_over(call)
+            engage(w, call, desk.id)
+    part_over(call)
+
+
 def engage(w: World, call: Call, agent: str | None) -> None:
     """The person is in this call from now on."""
     desk = w.desks.get(agent or "")

@@ -9,12 +9,12 @@ from appliance.events import ConsultStart, Transfer
 from appliance.media import protocol as p
 from appliance.switch.calls import (
     close_consult,
+    dismiss,
     forget_talk,
     free_agent,
     hold,
     join,
     let_go,
-    part_over,
     release_hold,
     resume,
 )
@@ -130,14 +130,14 @@ def pass_on(w: World, call: Call, *, gone: bool) -> None:
         close_consult(w, call, "completed")
         others.append(leg)
     release_hold(w, call)
+    was_caller = by is call.a
     call.a, call.b, call.more = others[0], others[1], others[2:]
-    desk = w.desks.get(by.agent or "")
-    if desk is not None and desk.call is call:
+    if len(others) == 2 or by.agent == call.linked_agent or was_caller:
+        dismiss(w, call, by)
+    elif (desk := w.desks.get(by.agent or "")) is not None and desk.call is call:
         free_agent(w, call, desk)
     if len(others) == 2:
         forget_talk(call)
-    elif call.linked_agent == by.agent:
-        part_over(call)
     arrange(w, call)
     drop(w, by, gone=gone)
     if rings and len(others) == 2 and attempt is not None:

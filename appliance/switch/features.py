@@ -265,7 +265,7 @@ def pin_checked(w: World, call_id: str, ok: bool) -> None:
     if holder is not None:
         _release(w, call, holder)
     try:
-        personal.sit(w, desk, phone)
+        personal.sit(w, desk, phone, call)
     except Cannot:
         _say_and_end(w, call, "refused")
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 from appliance.events import Parked, PartyJoined
 from appliance.media import protocol as p
 from appliance.switch import dialling
-from appliance.switch.calls import close_orbit, forget_talk, free_agents, release_hold
+from appliance.switch.calls import close_orbit, dismiss, forget_talk, release_hold
 from appliance.switch.dialling import payer_of
 from appliance.switch.legs import drop
 from appliance.switch.model import Call, Leg, World
@@ -29,7 +29,7 @@ def park(w: World, call: Call, by: Leg) -> str:
     call.orbit_until = w.now + w.site.features.park_s * 1000
     call.parked_by = payer_of(by)
     w.fact(Parked(at=w.now, call=call.id, orbit=orbit, by=by.party))
-    free_agents(w, call)
+    dismiss(w, call, by)
     forget_talk(call)
     arrange(w, call)
     drop(w, by)

@@ -12,7 +12,7 @@ from appliance.events import AgentSetting, HotDesk
 from appliance.switch import numbers
 from appliance.switch.dialling import reachable
 from appliance.switch.dialplan import resolve
-from appliance.switch.model import Desk, World
+from appliance.switch.model import Call, Desk, World
 from appliance.switch.refusals import WHY_NOT, Cannot
 
 When = Literal["always", "busy", "no_answer"]
@@ -73,9 +73,13 @@ def leads_to(w: World, number: str, person: str, when: str) -> bool:
     return False
 
 
-def sit(w: World, desk: Desk, phone: str | None) -> None:
+def sit(w: World, desk: Desk, phone: str | None, own: Call | None = None) -> None:
     """Sign in at a desk phone, or go back to one's own place. Whoever sat there before does not
-    any more. Raises `Cannot`."""
+    any more. `own` is the phone's call that asks for it. Raises `Cannot`."""
+    if phone is not None and any(
+        leg.phone == phone and leg.call is not own for leg in w.legs.values()
+    ):
+        raise Cannot("This phone is in use.")
     if phone is not None and phone not in w.site.phones:
         raise Cannot(f"There is no phone {phone}.")
     if desk.call is not None or w.acd.agent(desk.id).phase == "offered":

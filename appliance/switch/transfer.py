@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from appliance.events import Transfer
-from appliance.switch.calls import forget_talk, free_agents, release_hold
+from appliance.switch.calls import dismiss, forget_talk, release_hold
 from appliance.switch.dialling import dial, payer_of
 from appliance.switch.dialplan import resolve
 from appliance.switch.legs import drop
@@ -45,7 +45,7 @@ def blind(w: World, call: Call, by: Leg, number: str) -> None:
     call.a, call.b = other, None
     arrange(w, call)
     drop(w, by)
-    free_agents(w, call)
+    dismiss(w, call, by)
     forget_talk(call)
     w.music(other, music_of(w, call))
     if destination.kind == "queue":

@@ -20,6 +20,7 @@ from tests.switch.office import PHONE_SDP, SESSION, Office, site
 
 LINES = ("l1", "l2")
 AGENTS = ("ana", "bo", "pip")
+SUE = '[people.sue]\nname = "Sue"\nrole = "supervisor"\nextension = "205"\n'
 
 STEP = st.tuples(
     st.sampled_from(
@@ -46,6 +47,17 @@ STEP = st.tuples(
             "complete",
             "conference",
             "cancel",
+            "mute",
+            "park",
+            "fetch",
+            "pick_up",
+            "watch",
+            "unwatch",
+            "settings",
+            "sit",
+            "pin",
+            "keyed",
+            "dialled",
             "ready",
             "pause",
             "sign_out",
@@ -80,7 +92,8 @@ class Chaos:
     HELPERS = ("HELPERS", "take", "sip_name", "seized")
 
     def __init__(self, document: str) -> None:
-        self.office = Office(site(document))
+        self.office = Office(site(SUE + document))
+        self.office.media(p.PeerState("sue", "connected"))
         self.keys = 0
 
     def take(self, name: str, n: int) -> None:
@@ -184,6 +197,60 @@ class Chaos:
 
     def cancel(self, n: int) -> None:
         self._consult(n, "cancel")
+
+    def mute(self, n: int) -> None:
+        self._act(n, "mute" if n < 4 else "unmute")
+
+    def park(self, n: int) -> None:
+        self.office.ask(live.AgentPark(AGENTS[n % 3]))
+
+    def fetch(self, n: int) -> None:
+        self.office.ask(live.AgentFetch(AGENTS[n % 3], ("701", "702")[n % 2]))
+
+    def pick_up(self, n: int) -> None:
+        self.office.ask(live.AgentPickup((*AGENTS, "sue")[n % 4], AGENTS[(n // 2) % 3]))
+
+    def watch(self, n: int) -> None:
+        mode = ("listen", "whisper", "barge", "take_over")[n % 4]
+        self.office.ask(live.Supervise("sue", mode, AGENTS[n % 3]))  # type: ignore[arg-type]
+
+    def unwatch(self, n: int) -> None:
+        if n % 2:
+            self._act_of("sue", "hangup")
+        self.office.ask(live.Supervise("sue", "stop"))
+
+    def _act_of(self, who: str, action: str) -> None:
+        self.office.ask(live.AgentAction(who, action))  # type: ignore[arg-type]
+
+    def settings(self, n: int) -> None:
+        if n < 2:
+            self.office.ask(live.SetDnd(AGENTS[n % 3], n % 2 == 0))
+            return
+        when = ("always", "busy", "no_answer")[n % 3]
+        number = (None, "202", "101", "0555777", "203", "201")[n - 2]
+        self.office.ask(live.SetForward(AGENTS[n % 2], when, number))  # type: ignore[arg-type]
+
+    def sit(self, n: int) -> None:
+        phone = (None, "101", "102", None)[n % 4]
+        self.office.ask(live.AgentDesk(AGENTS[n % 3], phone))
+
+    def pin(self, n: int) -> None:
+        for call in list(self.office.w.pin_wanted):
+            self.office.switch.pin_checked(call, n < 5, self.office.now)
+            self.office._take()
+
+    def keyed(self, n: int) -> None:
+        legs = [leg.id for leg in self.office.w.legs.values() if leg.kind == "sip"]
+        codes = ("*0", "*2101#", "*1202#", "*3", "*7", "*6", "*8", "*5")
+        for digit in codes[n] if legs else "":
+            self.office.media(p.Key(legs[n % len(legs)], digit, "rfc4733"))
+
+    def dialled(self, n: int) -> None:
+        self.keys += 1
+        codes = ("*80201", "*80102", "701", "702", "*31201*1234", "*32", "*78", "*40201")
+        extension = "101" if n % 3 else "102"
+        source = sip.Source("phone", extension)
+        self.office.incoming(f"in{self.keys}", codes[n], source, extension)
 
     def ready(self, n: int) -> None:
         self.office.ask(live.SetAgentState(AGENTS[n % 3], "ready"))
@@ -341,7 +408,7 @@ def _check_now(office: Office) -> None:
     for desk in w.desks.values():
         held = [leg for leg in w.legs.values() if leg.agent == desk.id and leg.state == "up"]
         mine = [leg for leg in held if leg.acd_offer not in desk.ringing]
-        assert len({leg.call.id for leg in mine}) <= 1 or desk.person.phone is not None, mine
+        assert len({leg.call.id for leg in mine}) <= 1 or desk.phone is not None, mine
         if mine and desk.door == "browser":
             assert desk.call is mine[0].call
     given = [number for call in w.calls.values() for number in call.sound]
