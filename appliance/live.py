@@ -13,7 +13,14 @@ from typing import Literal
 import msgspec
 
 AgentPhase = Literal["offline", "ready", "not_ready", "offered", "busy", "wrap"]
-CallPhase = Literal["ringing", "menu", "waiting", "offered", "talking", "held", "ending"]
+CallPhase = Literal["ringing", "menu", "waiting", "offered", "talking", "held", "parked", "ending"]
+
+
+class LiveConsult(msgspec.Struct, frozen=True):
+    """`talking`: with the agent; `waiting`: the agent is back with the others for now."""
+
+    to: str
+    phase: Literal["ringing", "talking", "waiting"]
 
 
 class LiveAgentCall(msgspec.Struct, frozen=True):
@@ -28,6 +35,14 @@ class LiveAgentCall(msgspec.Struct, frozen=True):
     since: int
     waited_ms: int
     direction: Literal["in", "out", "internal"] = "in"
+    consult: LiveConsult | None = None
+    """The agent's own consultation."""
+    others: tuple[str, ...] = ()
+    """In a conference: the names of the others who talk."""
+    muted: bool = False
+    """The box lets nobody hear the agent."""
+    role: Literal["talk", "listen", "whisper", "barge"] = "talk"
+    """A supervisor's way of being in somebody else's call."""
 
 
 class LiveAgent(msgspec.Struct, frozen=True):
@@ -43,6 +58,11 @@ class LiveAgent(msgspec.Struct, frozen=True):
     call: LiveAgentCall | None = None
     wrap_until: int | None = None
     next_state: Literal["offline", "ready", "not_ready"] | None = None
+    dnd: bool = False
+    forward: dict[str, str] = {}
+    """`always`, `busy`, `no_answer` -> number."""
+    phone: str | None = None
+    """The desk phone that rings for the agent."""
 
 
 class LiveWaiting(msgspec.Struct, frozen=True):
@@ -68,6 +88,21 @@ class LiveCall(msgspec.Struct, frozen=True):
     queue: str | None = None
     agent: str | None = None
     recording: bool = False
+    people: tuple[str, ...] = ()
+    """The names of everybody who talks."""
+    watched: tuple[str, ...] = ()
+    """Supervisors in it; only supervisors are shown this."""
+
+
+class LiveParked(msgspec.Struct, frozen=True):
+    """A caller in a parking place. `by` is who parked the call."""
+
+    orbit: str
+    call: str
+    caller: str | None
+    caller_name: str | None
+    by: str
+    until: int
 
 
 class LiveLine(msgspec.Struct, frozen=True):
@@ -127,6 +162,7 @@ class Live(msgspec.Struct, frozen=True, tag=True):
     lines: tuple[LiveLine, ...]
     phones: tuple[LivePhone, ...]
     alarms: tuple[LiveAlarm, ...]
+    parked: tuple[LiveParked, ...] = ()
 
 
 # --- requests (web -> control) --------------------------------------------------------------

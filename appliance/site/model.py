@@ -425,6 +425,13 @@ class Features(Table):
     """Who hears that notice."""
 
 
+class Privacy(Table):
+    shown_digits: dict[
+        Literal["agent", "supervisor", "admin"], Annotated[int, Field(ge=0, le=9)]
+    ] = {}
+    """Callers' numbers show only so many of their last digits to people of this role."""
+
+
 class Site(Table):
     """The whole document."""
 
@@ -440,6 +447,7 @@ class Site(Table):
     web: Web = Web()
     numbering: Numbering = Numbering()
     features: Features = Features()
+    privacy: Privacy = Privacy()
     pause_reasons: tuple[Label, ...] = ("Break", "Lunch", "Training", "Paperwork")
     demo: bool = False
     """Demo office: simulated callers, sign-in without a password from this machine."""

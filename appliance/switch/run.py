@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import logging
 from collections import deque
 from collections.abc import Callable
@@ -35,9 +36,10 @@ from appliance.sip.endpoint import Endpoint
 from appliance.sip.events import PhoneTarget, SipConfig, TrunkConfig, TrunkTarget
 from appliance.sip.registrar import SavedBinding
 from appliance.site.model import Site
-from appliance.site.secrets import Secrets
+from appliance.site.secrets import Secrets, SecretsError
 from appliance.switch import actions as act
-from appliance.switch.contacts import load_contacts, save_contacts
+from appliance.switch import personal
+from appliance.switch.contacts import load_saved, save
 from appliance.switch.core import Switch
 from appliance.switch.requests import Unwilling
 from appliance.switch.snapshot import snapshot
@@ -81,6 +83,8 @@ class Control:
         """Answers to requests, given when the facts of their step are on disk."""
         self._wake = asyncio.Event()
         self._contacts_changed = asyncio.Event()
+        self._desks_changed = asyncio.Event()
+        self._pins: asyncio.Queue[act.CheckPin] = asyncio.Queue()
         self._unsaved: list[Fact] = []
         self._facts = 0
         self._retry_at = 0.0
@@ -115,6 +119,7 @@ class Control:
         self.clock.not_before(self._ledger.last_at)
         await self._remember_agents()
         await self._remember_spending()
+        personal.restore(self.switch.w, load_saved(self.data / "desks.json", personal.SavedDesk))
         self._endpoint = Endpoint(
             _sip_config(self.site, secrets), self._on_sip, clock=self.clock.now
         )
@@ -128,8 +133,10 @@ class Control:
                 tasks.create_task(self._mark_alive())
                 tasks.create_task(self._delete_old_recordings())
                 await self._endpoint.start()
-                self._endpoint.restore_bindings(load_contacts(self.data / "phones.json"))
+                self._endpoint.restore_bindings(load_saved(self.data / "phones.json", SavedBinding))
                 tasks.create_task(self._keep_contacts())
+                tasks.create_task(self._keep_desks())
+                tasks.create_task(self._check_pins())
                 server = await ipc.serve(self._control_socket, live.Request, self._on_client)
                 pump = tasks.create_task(self._pump())
                 try:
@@ -224,8 +231,32 @@ class Control:
             self._contacts_changed.clear()
             contacts = self._endpoint.saved_bindings()
             if contacts != saved:
-                await asyncio.to_thread(save_contacts, path, contacts)
+                await asyncio.to_thread(save, path, contacts)
                 saved = contacts
+
+    async def _keep_desks(self) -> None:
+        """Save what people set for themselves whenever it changed."""
+        while True:
+            await self._desks_changed.wait()
+            self._desks_changed.clear()
+            desks = personal.saved(self.switch.w)
+            await asyncio.to_thread(save, self.data / "desks.json", desks)
+
+    async def _check_pins(self) -> None:
+        """One PIN at a time: it takes a core, and nobody gets ahead by asking much at once."""
+        path = self.data / "secrets.toml"
+
+        def right(check: act.CheckPin) -> bool:
+            return Secrets.load(path).verify_pin(check.person, check.pin)
+
+        while True:
+            check = await self._pins.get()
+            try:
+                ok = await asyncio.to_thread(right, check)
+            except SecretsError as error:
+                log.error("%s", error)
+                ok = False
+            self._push(functools.partial(self.switch.pin_checked, check.call, ok))
 
     def _repair(self, path: str) -> int:
         """Duration in ms of a recording that a crash left open; 0 when there is no such file."""
@@ -285,6 +316,9 @@ class Control:
                 self.switch.tick(now)
                 worked = True
             facts, actions = self.switch.take()
+            if self.switch.w.desks_changed:
+                self.switch.w.desks_changed = False
+                self._desks_changed.set()
             if facts or (self._unsaved and loop.time() >= self._retry_at):
                 await self._append(facts)
             for action in actions:
@@ -392,6 +426,8 @@ class Control:
                 self._sounds.hush(leg)
             case act.HoldMusic(leg=leg, file=file):
                 self._sounds.music(leg, file)
+            case act.CheckPin():
+                self._pins.put_nowait(action)
             case act.SipInvite():
                 self._invite(action)
             case act.SipRing(sip=name):

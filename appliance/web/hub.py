@@ -1,6 +1,6 @@
 """The live state as pages get it: control's `Live`, today's figures, and whether control is there.
 
-One text is encoded per change and shared by all sockets. A socket that is busy skips to the
+One text is encoded per change and role, and shared by all sockets. A socket that is busy skips to the
 newest text: state is replaced, never queued.
 """
 
@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from appliance.live import Live
+from appliance.web.masking import Mask
 
 log = logging.getLogger("centrala.web")
 
@@ -37,11 +38,17 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 
 class LiveHub:
-    def __init__(self, compute: Callable[[Live, int], dict[str, Any]]) -> None:
-        """`compute` reads the ledger for the figures of today; it is called in a thread."""
+    def __init__(
+        self,
+        compute: Callable[[Live, int], dict[str, Any]],
+        mask: Callable[[str | None], Mask] = lambda role: Mask(None),
+    ) -> None:
+        """`compute` reads the ledger for the figures of today; it is called in a thread. `mask`
+        is what a role may see."""
         self._compute = compute
+        self._mask = mask
         self._received = 0.0
-        self._text: str | None = None
+        self._texts: dict[str | None, str] = {}
         self._figures: dict[str, Any] = {}
         self._wanted = asyncio.Event()
         self._listeners: set[asyncio.Event] = set()
@@ -72,7 +79,7 @@ class LiveHub:
 
     def publish(self) -> None:
         self.seq += 1
-        self._text = None
+        self._texts.clear()
         for listener in self._listeners:
             listener.set()
 
@@ -90,13 +97,14 @@ class LiveHub:
     def listeners(self) -> int:
         return len(self._listeners)
 
-    def text(self) -> str:
-        """The newest snapshot as JSON."""
-        if self._text is None:
+    def text(self, role: str | None = None) -> str:
+        """The newest snapshot as JSON, as people of this role may see it."""
+        if role not in self._texts:
             control = "up" if self.up else "away"
-            snapshot = Snapshot("live", self.seq, self.now(), control, self.live, self._figures)
-            self._text = msgspec.json.encode(snapshot).decode()
-        return self._text
+            shown = self._mask(role).live(self.live)
+            snapshot = Snapshot("live", self.seq, self.now(), control, shown, self._figures)
+            self._texts[role] = msgspec.json.encode(snapshot).decode()
+        return self._texts[role]
 
     async def run(self) -> None:
         """Keeps the figures fresh; runs until cancelled."""

@@ -17,12 +17,14 @@ from appliance.live import (
     PeerSdp,
     SetAgentState,
 )
+from appliance.web.errors import Problem
 from appliance.web.office import Somebody, TheOffice
 
 router = APIRouter(prefix="/agent", tags=["agent"])
 
 PageSession = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{8,64}$")]
 PEER_TIMEOUT_S = 10.0
+LONGEST_EXTENSION = 6
 
 
 class Body(BaseModel):
@@ -35,12 +37,16 @@ class State(Body):
 
 
 class Action(Body):
-    action: Literal["answer", "reject", "hold", "resume", "hangup", "wrap_end"]
+    action: Literal["answer", "reject", "hold", "resume", "mute", "unmute", "hangup", "wrap_end"]
     call: Annotated[str, StringConstraints(max_length=64)] | None = None
 
 
 class Dial(Body):
     number: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^\+?[0-9*#]{1,24}$")]
+
+
+class CallBack(Body):
+    call: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 
 
 class Keys(Body):
@@ -71,6 +77,20 @@ async def action(body: Action, who: Somebody, office: TheOffice) -> dict[str, An
 async def dial(body: Dial, who: Somebody, office: TheOffice) -> dict[str, Any]:
     """Call an extension or a number."""
     await office.link.ask(AgentDial(who.id, body.number), Done)
+    return {}
+
+
+@router.post("/redial")
+async def redial(body: CallBack, who: Somebody, office: TheOffice) -> dict[str, Any]:
+    """Call the other party of a past call again, also where its number is hidden from the
+    person."""
+    row = await office.read(lambda reader: reader.call(body.call))
+    number = None if row is None else row.called if row.direction == "out" else row.caller
+    if number is None:
+        raise Problem(404, "not_found", "That call has no number to call.")
+    if not number.startswith("+") and len(number) > LONGEST_EXTENSION:
+        number = office.site.numbering.outside_prefix + number
+    await office.link.ask(AgentDial(who.id, number), Done)
     return {}
 
 

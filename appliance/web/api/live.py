@@ -77,7 +77,7 @@ async def _send(socket: WebSocket, office: Office, who: SignedIn | None) -> int:
                 if audio != told:
                     told = audio
                     await socket.send_text(json.dumps({"type": "audio", "session": audio}))
-                await socket.send_text(office.hub.text())
+                await socket.send_text(office.hub.text(who.person.role if who else None))
             await asyncio.sleep(GAP_S)
     except (TimeoutError, WebSocketDisconnect, RuntimeError):
         return 0
