@@ -97,6 +97,17 @@ class CheckPin:
     pin: str
 
 
+@dataclass(frozen=True, slots=True)
+class AskProgram:
+    """POST `body` as JSON to `url` and report what came back with `Switch.program_answered`."""
+
+    call: str
+    token: int
+    url: str
+    body: dict[str, str | None]
+    timeout_ms: int
+
+
 Action = (
     Media
     | Speak
@@ -109,4 +120,5 @@ Action = (
     | SipReanswer
     | SipInvite
     | CheckPin
+    | AskProgram
 )

@@ -8,7 +8,7 @@ of calls runs in seconds and every test drives the machine that serves the lines
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from appliance import live
 from appliance.acd import events as acd
@@ -75,6 +75,14 @@ class Switch:
             requests.handle(self.w, request)
         finally:
             self._settle()
+
+    def program_answered(
+        self, call: str, token: int, values: Mapping[str, str] | None, now: int
+    ) -> None:
+        """A program that was asked for a call answered; None: it did not."""
+        self.w.now = now
+        routing.program_answered(self.w, call, token, values)
+        self._settle()
 
     def tick(self, now: int) -> None:
         """Let time pass: everything due at `now` happens."""

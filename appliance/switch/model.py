@@ -354,7 +354,9 @@ class World:
         """Play prompts to one leg."""
         token = self.number()
         self.tokens[token] = (leg.call.id, purpose, inner)
-        self.actions.append(Speak(leg.id, token, prompts, leg.call.language))
+        language = leg.call.language
+        said = tuple(prompt.spoken(language) for prompt in prompts)
+        self.actions.append(Speak(leg.id, token, said, language))
 
     def is_open(self, hours_id: str, now: int) -> bool:
         hours = self.site.hours.get(hours_id)

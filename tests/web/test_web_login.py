@@ -131,6 +131,15 @@ async def test_every_route_but_the_named_ones_needs_a_sign_in(running: Box) -> N
         "/api/v1/agent/action": {"action": "answer"},
         "/api/v1/agent/dial": {"number": "101"},
         "/api/v1/agent/transfer": {"number": "101"},
+        "/api/v1/agent/redial": {"call": "c1"},
+        "/api/v1/agent/consult": {"step": "start", "number": "101"},
+        "/api/v1/agent/park": {},
+        "/api/v1/agent/fetch": {"orbit": "701"},
+        "/api/v1/agent/pickup": {"colleague": "ana"},
+        "/api/v1/agent/supervise": {"mode": "stop"},
+        "/api/v1/agent/dnd": {"on": True},
+        "/api/v1/agent/forward": {"when": "always"},
+        "/api/v1/agent/desk": {},
         "/api/v1/agent/keys": {"digits": "1"},
         "/api/v1/agent/peer": {"session": "a" * 16, "sdp": "v=0 and more"},
     }
@@ -140,7 +149,8 @@ async def test_every_route_but_the_named_ones_needs_a_sign_in(running: Box) -> N
             continue
         for method in methods:
             url = path.replace("{call}", "c1").replace("{recording}", "r1")
-            body = examples[path] if method == "post" else None
+            url = url.replace("{name}", "hello.wav")
+            body = examples[path] if method == "post" else None if method == "get" else {}
             answer = await client.request(method.upper(), url, json=body)
             assert answer.status_code == 401, (method, path)
             checked += 1

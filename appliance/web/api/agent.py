@@ -85,10 +85,11 @@ async def redial(body: CallBack, who: Somebody, office: TheOffice) -> dict[str, 
     """Call the other party of a past call again, also where its number is hidden from the
     person."""
     row = await office.read(lambda reader: reader.call(body.call))
-    number = None if row is None else row.called if row.direction == "out" else row.caller
+    came_in = row is not None and row.direction == "in"
+    number = None if row is None else row.caller if came_in else row.called
     if number is None:
         raise Problem(404, "not_found", "That call has no number to call.")
-    if not number.startswith("+") and len(number) > LONGEST_EXTENSION:
+    if came_in and not number.startswith("+") and len(number) > LONGEST_EXTENSION:
         number = office.site.numbering.outside_prefix + number
     await office.link.ask(AgentDial(who.id, number), Done)
     return {}
