@@ -76,6 +76,14 @@ class SipReanswer:
 
 
 @dataclass(frozen=True, slots=True)
+class SipReferDone:
+    """What became of a transfer that the phone asked for, as a SIP status."""
+
+    sip: str
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
 class SipInvite:
     """Call a phone (`trunk` None, `target` an extension) or a number through a trunk."""
 
@@ -119,6 +127,7 @@ Action = (
     | SipHangUp
     | SipReanswer
     | SipInvite
+    | SipReferDone
     | CheckPin
     | AskProgram
 )

@@ -444,6 +444,8 @@ class Control:
                 self._endpoint.reanswer(self._key_of(name), text)
             case act.AskProgram():
                 self._tasks.create_task(self._ask_program(action))
+            case act.SipReferDone(sip=name, code=code):
+                self._endpoint.refer_done(self._key_of(name), code)
             case act.SipHangUp(sip=name):
                 key = self._key_of(name)
                 self._endpoint.hangup(key)
@@ -495,6 +497,9 @@ class Control:
             if isinstance(event, sip.Failed | sip.HungUp):
                 self._forget_sip(key)
             event = named
+        if isinstance(event, sip.Referred) and event.replaces is not None:
+            replaced = self._sip_names.get(event.replaces, event.replaces)
+            event = dataclasses.replace(event, replaces=replaced)
         self._push(lambda now: self.switch.handle(event, now))
 
     def _on_media(self, event: p.Event) -> None:

@@ -9,13 +9,14 @@ from appliance.acd import events as acd
 from appliance.events import LineBusy
 from appliance.sip import events as sip
 from appliance.sip import sdp
-from appliance.switch import calls, features, requests, routing
-from appliance.switch.actions import SipReanswer, SipReject
+from appliance.switch import calls, features, joining, requests, routing, transfer
+from appliance.switch.actions import SipReanswer, SipReferDone, SipReject
 from appliance.switch.dialling import free_channel, line_free, party_failed, payer_of, rung
 from appliance.switch.dialplan import resolve
 from appliance.switch.legs import add_leg, aim, drop, went_up
 from appliance.switch.model import Leg, World
 from appliance.switch.parties import leave
+from appliance.switch.refusals import Cannot
 
 _FAILURES: Final[Mapping[int, str]] = {
     404: "unknown_number",
@@ -65,11 +66,27 @@ def handle(w: World, event: sip.Event) -> None:
             leave(w, leg)
         case sip.Reoffered():
             _reoffered(w, leg, event)
+        case sip.Referred():
+            _referred(w, leg, event)
         case sip.Reanswered():
             if event.remote is not None:
                 aim(w, leg, event.remote)
         case sip.Digit():
             features.key(w, leg, event.digit, "sip_info")
+
+
+def _referred(w: World, leg: Leg, event: sip.Referred) -> None:
+    """The phone's own transfer buttons. The phone hears what became of it before its call ends."""
+    before = len(w.actions)
+    try:
+        if event.replaces is None:
+            transfer.blind(w, leg.call, leg, event.number)
+        else:
+            joining.join_calls(w, leg, w.by_sip.get(event.replaces))
+    except Cannot:
+        w.act(SipReferDone(event.call, 603))
+    else:
+        w.actions.insert(before, SipReferDone(event.call, 200))
 
 
 def _phone_reachable(w: World, extension: str, yes: bool) -> None:

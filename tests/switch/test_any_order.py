@@ -58,6 +58,7 @@ STEP = st.tuples(
             "pin",
             "keyed",
             "dialled",
+            "refer",
             "ready",
             "pause",
             "sign_out",
@@ -244,6 +245,18 @@ class Chaos:
         codes = ("*0", "*2101#", "*1202#", "*3", "*7", "*6", "*8", "*5")
         for digit in codes[n] if legs else "":
             self.office.media(p.Key(legs[n % len(legs)], digit, "rfc4733"))
+
+    def refer(self, n: int) -> None:
+        phones = [
+            name
+            for name, leg in self.office.w.by_sip.items()
+            if leg.phone is not None and leg.state == "up"
+        ]
+        if phones:
+            one, two = phones[n % len(phones)], phones[(n + 1) % len(phones)]
+            number = ("101", "202", "301", "0555777", "99", "203")[n % 6]
+            replaces = two if two != one and n < 5 else None
+            self.office.sip(sip.Referred(one, number, replaces))
 
     def dialled(self, n: int) -> None:
         self.keys += 1
