@@ -18,6 +18,7 @@ from appliance.ipc import Refused
 from appliance.site.secrets import Secrets
 from tests.e2e.box import Box
 from tests.interop.baresip import Baresip, baresip
+from tests.interop.linphone import linphone
 from tests.peers import program
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(120)]
@@ -273,3 +274,35 @@ async def test_baresips_own_transfer_is_understood(tmp_path: Path, free_port: Po
         again = await box.fact(e.Bridged, 2)
         assert isinstance(again, e.Bridged)
         assert {again.a, again.b} == {"agent:pip", "phone:103"}
+
+
+async def test_linphones_attended_transfer_brings_the_other_two_together(
+    tmp_path: Path, free_port: Ports
+) -> None:
+    box = Box(tmp_path, free_port, edit=more_phones, simulator=False)
+    async with box, AsyncExitStack() as stack:
+        for extension in ("101", "103"):
+            account = (
+                f"<sip:{extension}@127.0.0.1:{box.sip_port}>;auth_pass={box.secret(extension)}"
+                ";regint=600;answermode=auto;audio_codecs=pcmu"
+            )
+            ports = (free_port(), free_port(), free_port())
+            await stack.enter_async_context(baresip(tmp_path / extension, account, *ports))
+        secret = box.secret("102")
+        phone = await stack.enter_async_context(
+            linphone(tmp_path / "102", "102", secret, box.sip_port, free_port(), free_port())
+        )
+        await box.state(lambda s: sum(p.registered for p in s.phones) == 3)
+        await phone.do(f"call sip:101@127.0.0.1:{box.sip_port}")
+        await box.fact(e.Bridged)
+        await phone.do("pause")
+        await box.fact(e.HoldOn)
+        await phone.do(f"call sip:103@127.0.0.1:{box.sip_port}")
+        await box.fact(e.Bridged, 2)
+        await phone.do("transfer 1 --to-call 2")
+        passed = await box.fact(e.Transfer)
+        assert isinstance(passed, e.Transfer)
+        assert (passed.mode, passed.by, passed.to) == ("attended", "phone:102", "phone:103")
+        together = await box.fact(e.Bridged, 3)
+        assert isinstance(together, e.Bridged)
+        assert {together.a, together.b} == {"phone:101", "phone:103"}
