@@ -93,6 +93,10 @@ class Jitter:
         self.received: _Int = _none()
         self.concealed: _Int = _none()
         """Frames that had to be made up while the stream was on."""
+        self.late: _Int = _none()
+        """Packets that came too late to be played."""
+        self.gaps: _Int = _none()
+        """How often one or more numbers in a row were left out."""
         self.jitter: npt.NDArray[np.float64] = np.empty(0, np.float64)
         """Interarrival jitter of RFC 3550 section 6.4.1 in samples, as coarse as the tick."""
         self._pcm: npt.NDArray[np.float32] = np.empty((0, FRAME), np.float32)
@@ -128,6 +132,7 @@ class Jitter:
         self._late_tick[slot] = -1
         self.ssrc[slot] = self._next_ssrc[slot] = self.heard[slot] = -1
         self.received[slot] = self.concealed[slot] = 0
+        self.late[slot] = self.gaps[slot] = 0
         self.jitter[slot] = 0.0
         self._begin(slot, 0, 0)
 
@@ -242,11 +247,14 @@ class Jitter:
         self.heard[slot] = self._tick
         self._seen[slot, extended % FRAMES] = extended
         if newest:
+            self.gaps[slot] += started and step > 1
             self._sequence[slot] = extended
             self._timestamp[slot] = packet.timestamp
         if packet.payload_type == g711.PCMA:
             payload = payload.translate(g711.ALAW_TO_ULAW_BYTES)
-        return self._place(slot, position, payload, newest)
+        placed = self._place(slot, position, payload, newest)
+        self.late[slot] += not placed
+        return placed
 
     def _new_source(self, slot: int, packet: rtp.Packet) -> bool:
         """Whether to change to this packet's SSRC: at once at first, then when it comes twice."""

@@ -37,6 +37,7 @@ import numpy.typing as npt
 from appliance.media import g711, rtcp, rtp
 from appliance.media.engine import Engine, Leg
 from appliance.media.jitter import FRAME
+from appliance.media.quality import Far
 from appliance.media.rtcp_io import Address, LegRtcp, RtcpIO, disconnect
 
 LEARN_TICKS: Final = 250
@@ -229,6 +230,8 @@ class PacketIO:
         send: bool,
         receive: bool,
         signalling_host: str | None = None,
+        rtcp_port: int | None = None,
+        rtcp_mux: bool = False,
     ) -> None:
         """Where the leg sends and what it speaks; may come again. Unknown legs do nothing."""
         port = self._ports.get(number)
@@ -244,6 +247,8 @@ class PacketIO:
         port.payload_type = g711.PCMA if payload_type == g711.PCMA else g711.PCMU
         port.event_send, port.event_receive = event_send, event_receive
         port.leg.has_events = False
+        port.rtcp_remote = None if rtcp_port is None else (host, rtcp_port)
+        port.rtcp_mux = rtcp_mux
         if usable and remote != port.signalled:
             port.signalled = port.remote = remote
             if port.connected:
@@ -254,7 +259,8 @@ class PacketIO:
             _empty(port.rtp)
             port.latch = Latch(remote, port.host, signalling_host)
             port.learn_until = self._engine.now + LEARN_TICKS
-            port.aim_reports(remote)
+        if port.remote is not None:
+            port.aim_reports(port.remote)
         self._engine.expect_audio(number, port.receive)
         self._plan()
 
@@ -484,6 +490,10 @@ class PacketIO:
                 port.octets += len(event.payload)
         self._unmarked.add(port)
         return True
+
+    def far_end(self, number: int) -> Far | None:
+        """What the leg's other side says of what it hears."""
+        return self._rtcp.far_end(number)
 
     def skip(self, ticks: int) -> None:
         """The clock moved on without us."""

@@ -20,6 +20,7 @@ from typing import Final
 
 from appliance.media import rtcp
 from appliance.media.engine import Engine, Leg
+from appliance.media.quality import Far
 
 Address = tuple[str, int]
 
@@ -135,6 +136,25 @@ class RtcpIO:
         for leg in self._legs.values():
             if leg.session.due(now):
                 self._report(leg, now)
+
+    def far_end(self, number: int) -> Far | None:
+        """What a leg's other side says of what it hears."""
+        leg = self._legs.get(number)
+        if leg is None:
+            return None
+        session, sent = leg.session, self._sent(number).packets
+        trip, block, metrics = session.round_trip_s, session.far, session.metrics
+        lost = None
+        if block is not None and sent:
+            lost = min(1.0, max(0, block.lost) / sent)
+        return Far(
+            sent,
+            lost,
+            None if block is None else block.jitter / 8,
+            None if trip is None else 1000 * trip,
+            session.clock_ppm,
+            None if metrics is None else metrics.mos,
+        )
 
     def _report(self, leg: LegRtcp, now: float, bye: bool = False) -> None:
         sent = self._sent(leg.leg.number)
