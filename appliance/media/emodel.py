@@ -124,13 +124,13 @@ def _noise(c: Connection) -> float:
     heard = c.room_receive + 10 * math.log10(1 + 10 ** ((10 - c.stmr - c.d_receive) / 10))
     receive = c.rlr - 121 + heard + 0.008 * (heard - 35) ** 2
     levels = (c.circuit_noise, send, receive, c.noise_floor + c.rlr)
-    return 10 * math.log10(sum(10 ** (level / 10) for level in levels))
+    return 10 * math.log10(math.fsum(10 ** (level / 10) for level in levels))
 
 
 def _sidetone(c: Connection) -> float:
     """Ist (7-12, 7-13): sidetone that is not the best one."""
     stmr = -10 * math.log10(10 ** (-c.stmr / 10) + math.exp(-c.echo_ms / 4) * 10 ** (-c.telr / 10))
-    return (
+    return float(
         12 * (1 + ((stmr - 13) / 6) ** 8) ** (1 / 8)
         - 28 * (1 + ((stmr + 1) / 19.4) ** 35) ** (1 / 35)
         - 13 * (1 + ((stmr - 3) / 33) ** 13) ** (1 / 13)
@@ -146,7 +146,7 @@ def _simultaneous(c: Connection, basic: float, noise: float, sidetone: float) ->
     g = 1.07 + 0.258 * q + 0.0602 * q * q
     y = (basic - 100) / 15 + 46 / 8.4 - g / 9
     z = 46 / 30 - g / 40
-    return loud + sidetone + 15 * math.log10(1 + 10**y + 10**z)
+    return float(loud + sidetone + 15 * math.log10(1 + 10**y + 10**z))
 
 
 def _talker_echo(c: Connection, noise: float, sidetone: float) -> float:
@@ -163,7 +163,7 @@ def _talker_echo(c: Connection, noise: float, sidetone: float) -> float:
 def _listener_echo(c: Connection, basic: float) -> float:
     """Idle (7-25, 7-26)."""
     below = (basic - 10.5 * (c.wepl + 7) * (c.round_trip_ms + 1) ** -0.25) / 2
-    return below + math.sqrt(below * below + 169)
+    return float(below + math.sqrt(below * below + 169))
 
 
 def _absolute(delay_ms: float) -> float:
@@ -171,4 +171,4 @@ def _absolute(delay_ms: float) -> float:
     if delay_ms <= 100:
         return 0.0
     x = math.log2(delay_ms / 100)
-    return 25 * ((1 + x**6) ** (1 / 6) - 3 * (1 + (x / 3) ** 6) ** (1 / 6) + 2)
+    return float(25 * ((1 + x**6) ** (1 / 6) - 3 * (1 + (x / 3) ** 6) ** (1 / 6) + 2))

@@ -27,7 +27,7 @@ from appliance.media import protocol as p
 from appliance.sip import events as sip
 from appliance.sip import sdp
 from appliance.site.model import Site
-from appliance.switch import calls, queueing, requests, routing
+from appliance.switch import calls, queueing, requests, routing, verdicts
 from appliance.switch.actions import Action, SipReanswer, SipReject
 from appliance.switch.dialplan import resolve
 from appliance.switch.legs import add_leg, aim, drop, release_line, went_up
@@ -239,6 +239,7 @@ class Switch:
                         reason="media_lost",
                     )
                 )
+        verdicts.media_lost(w)
         for line in w.lines:
             self._line_down(line, "The audio process is restarting.")
         for desk in w.desks.values():
@@ -282,6 +283,8 @@ class Switch:
                 )
             case p.PeerState():
                 self._peer_state(event.peer, event.state)
+            case p.LegQuality():
+                verdicts.heard(w, event)
             case p.MediaStats():
                 self._stats(event)
             case _:

@@ -8,6 +8,7 @@ from appliance.sip import sdp
 from appliance.sip.sdp import Session
 from appliance.switch.actions import SipAnswer, SipHangUp, SipInvite, SipReject, SipRing
 from appliance.switch.model import Call, Leg, World
+from appliance.switch.verdicts import expect
 
 SIP_CODES = {
     "busy": 486,
@@ -159,6 +160,7 @@ def drop(w: World, leg: Leg, cause: str = "normal", *, gone: bool = False) -> No
         return
     before, leg.state = leg.state, "closed"
     w.legs.pop(leg.id, None)
+    expect(w, leg)
     w.media(p.CloseLeg(leg.id))
     if leg.kind == "line" and leg.line is not None:
         if gone:

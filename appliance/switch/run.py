@@ -234,9 +234,10 @@ class Control:
         if not recordings or not self._media.connected:
             return
         async for event in self._media.events():
-            if isinstance(event, p.RecordingClosed):
+            if isinstance(event, p.RecordingClosed | p.LegQuality):
                 self.switch.handle(event, self.clock.now())
                 await self._append(self.switch.take()[0])
+            if isinstance(event, p.RecordingClosed):
                 recordings.discard(event.recording)
             if not recordings:
                 return
