@@ -29,7 +29,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -37,8 +37,12 @@ import numpy.typing as npt
 from appliance.media import g711, rtcp, rtp
 from appliance.media.engine import Engine, Leg
 from appliance.media.jitter import FRAME
+from appliance.media.protocol import SrtpKeys
 from appliance.media.quality import Far
 from appliance.media.rtcp_io import Address, LegRtcp, RtcpIO, disconnect
+
+if TYPE_CHECKING:
+    from appliance.media.srtp import Srtp
 
 LEARN_TICKS: Final = 250
 _SAME_HOST_PACKETS: Final = 2
@@ -112,6 +116,7 @@ class _Port:
         self.rtcp_remote: Address | None = None
         """Where the peer wants its reports, if it said so."""
         self.rtcp_mux = False
+        self.srtp: Srtp | None = None
         self.remote: Address | None = None
         """Where we send; None before `aim`."""
         self.signalled: Address | None = None
@@ -138,6 +143,25 @@ class _Port:
             self.rtp.connect(address)
             self.connected = True
         self.aim_reports(address)
+
+    def secure(self, keys: SrtpKeys | None) -> None:
+        """Encrypt with these keys from now on, or not at all."""
+        if keys is None:
+            self.srtp = None
+        elif self.srtp is None:
+            # Loaded when the first leg needs it.
+            from appliance.media.srtp import Srtp
+
+            self.srtp = Srtp(keys)
+        else:
+            self.srtp.change(keys)
+        self.reports.srtp = self.srtp
+
+    def plain(self, data: bytes) -> bytes:
+        """What came, without its encryption; empty when it is not for us."""
+        if self.srtp is None or rtcp.is_rtcp(data):
+            return data
+        return self.srtp.unprotect(data)
 
     def aim_reports(self, address: Address) -> None:
         there = self.rtcp_remote if address == self.signalled else None
@@ -175,6 +199,8 @@ class PacketIO:
         self._sending: list[_Port] = []
         self._pressing: set[_Port] = set()
         """Ports that have keys to send."""
+        self._secured = False
+        """Whether any port is encrypted."""
         self._unmarked: set[_Port] = set()
         """Ports whose next packet begins a talk spurt."""
         self._ready = select.epoll()
@@ -232,6 +258,7 @@ class PacketIO:
         signalling_host: str | None = None,
         rtcp_port: int | None = None,
         rtcp_mux: bool = False,
+        srtp: SrtpKeys | None = None,
     ) -> None:
         """Where the leg sends and what it speaks; may come again. Unknown legs do nothing."""
         port = self._ports.get(number)
@@ -249,6 +276,8 @@ class PacketIO:
         port.leg.has_events = False
         port.rtcp_remote = None if rtcp_port is None else (host, rtcp_port)
         port.rtcp_mux = rtcp_mux
+        port.secure(srtp)
+        self._secured = any(other.srtp is not None for other in self._ports.values())
         if usable and remote != port.signalled:
             port.signalled = port.remote = remote
             if port.connected:
@@ -349,6 +378,8 @@ class PacketIO:
             return bool(events)
         sizes = self._sizes
         sizes[:count] = lengths
+        if self._secured:
+            self._open_rows(got)
         self._slots[:count] = [port.slot for port in got]
         self._types[:count] = [port.payload_type if port.receive else 255 for port in got]
         placed = self._engine.ring.put_batch(
@@ -363,6 +394,15 @@ class PacketIO:
                     data = bytes(views[index][: sizes[index]])
                     got[index].reports.take(data, time.monotonic())
         return True
+
+    def _open_rows(self, got: list[_Port]) -> None:
+        """Take the encryption off the rows of those ports that have any."""
+        for index, port in enumerate(got):
+            if port.srtp is not None:
+                view = self._row_views[index]
+                plain = port.plain(bytes(view[: self._sizes[index]]))
+                view[: len(plain)] = plain
+                self._sizes[index] = len(plain)
 
     def _take(self, port: _Port, packet: rtp.Packet) -> None:
         """Any packet of the right sender that is not simply the next 20 ms."""
@@ -390,7 +430,7 @@ class PacketIO:
                     data, source = port.rtp.recvfrom(_ROW)
                 except OSError:
                     break
-                packet = rtp.parse(data)
+                packet = rtp.parse(port.plain(data))
                 if packet is None or not port.receive:
                     continue
                 address = latch.packet(source, packet, port.payload_type)
@@ -416,7 +456,7 @@ class PacketIO:
             except OSError:
                 return
             if source == address:
-                packet = rtp.parse(data)
+                packet = rtp.parse(port.plain(data))
                 if packet is not None:
                     self._take(port, packet)
 
@@ -509,7 +549,9 @@ class PacketIO:
 
 def _sender(port: _Port) -> Callable[[bytes | memoryview], int]:
     """How a packet leaves this port."""
-    remote = port.remote
+    remote, srtp = port.remote, port.srtp
+    if srtp is not None:
+        return lambda data: port.send_now(srtp.protect(bytes(data)))
     if port.connected or remote is None:
         return port.rtp.send
     sendto = port.rtp.sendto

@@ -316,6 +316,7 @@ class MediaProcess(PeerOwner):
             c.signalling_host,
             c.rtcp_port,
             c.rtcp_mux,
+            c.srtp,
         )
 
     def _open_line(self, command: protocol.OpenLine) -> None:

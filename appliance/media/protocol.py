@@ -34,6 +34,17 @@ class OpenRtp(Message, frozen=True, tag=True):
     port: int
 
 
+class SrtpKeys(msgspec.Struct, frozen=True):
+    """Of a leg that is encrypted (RFC 3711), 30 bytes each: `send` of what we send."""
+
+    suite: Literal["AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"]
+    send: bytes
+    receive: bytes
+
+    def __repr__(self) -> str:
+        return f"SrtpKeys({self.suite})"
+
+
 class AimRtp(Message, frozen=True, tag=True):
     """Where that leg sends and what it speaks, after offer/answer (RFC 3264).
 
@@ -57,6 +68,8 @@ class AimRtp(Message, frozen=True, tag=True):
     """Where the peer wants its reports if not at `remote_port` + 1 (RFC 3605)."""
     rtcp_mux: bool = False
     """Reports go over the RTP port in both directions (RFC 5761)."""
+    srtp: SrtpKeys | None = None
+    """Everything on this leg is encrypted with these; what is not is dropped."""
 
 
 class OpenLine(Message, frozen=True, tag=True):

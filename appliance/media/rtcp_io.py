@@ -16,11 +16,14 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from appliance.media import rtcp
 from appliance.media.engine import Engine, Leg
 from appliance.media.quality import Far
+
+if TYPE_CHECKING:
+    from appliance.media.srtp import Srtp
 
 Address = tuple[str, int]
 
@@ -38,7 +41,7 @@ _MAX_WAITED_S: Final = 5.0
 class LegRtcp:
     """RTCP of one leg."""
 
-    __slots__ = ("_host", "_mux", "_settled", "_sock", "_to", "leg", "session")
+    __slots__ = ("_host", "_mux", "_settled", "_sock", "_to", "leg", "session", "srtp")
 
     def __init__(self, leg: Leg, ssrc: int, sock: socket.socket | None, cname: str) -> None:
         self.leg = leg
@@ -48,6 +51,7 @@ class LegRtcp:
         self._to: Address | None = None
         self._settled = False
         self._mux: Callable[[bytes], int] | None = None
+        self.srtp: Srtp | None = None
 
     def aim(
         self, rtp: Address, signalled: Address | None, mux: Callable[[bytes], int] | None
@@ -61,9 +65,13 @@ class LegRtcp:
         self._host, self._to, self._mux = rtp[0], to, mux
 
     def take(self, data: bytes, now: float) -> bool:
+        if self.srtp is not None:
+            data = self.srtp.unprotect_rtcp(data)
         return self.session.take(data, now)
 
     def send(self, data: bytes) -> None:
+        if self.srtp is not None:
+            data = self.srtp.protect_rtcp(data)
         with contextlib.suppress(OSError):
             if self._mux is not None:
                 self._mux(data)
@@ -154,6 +162,7 @@ class RtcpIO:
             None if trip is None else 1000 * trip,
             session.clock_ppm,
             None if metrics is None else metrics.mos,
+            leg.srtp is not None,
         )
 
     def _report(self, leg: LegRtcp, now: float, bye: bool = False) -> None:
