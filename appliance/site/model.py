@@ -56,6 +56,7 @@ Strategy = Literal[
     "weighted",
     "skills",
 ]
+Srtp = Literal["off", "allowed", "required"]
 Country = Literal["us", "gb", "fr", "de", "ro", "bg", "ir", "ru", "cn"]
 
 
@@ -133,6 +134,9 @@ class Trunk(Table):
     numbers: dict[Number, str] = {}
     """Called number -> route."""
     caller_id: Number | None = None
+    srtp: Srtp = "off"
+    """Encrypted audio (SRTP, keys in the signalling): never, when the other side can, or always.
+    The signalling itself should be encrypted too."""
 
 
 class Person(Table):
@@ -152,6 +156,8 @@ class Phone(Table):
     """A desk phone: the table's key is its extension and its SIP user name."""
 
     name: Label
+    srtp: Srtp = "off"
+    """As for a trunk."""
 
 
 class Queue(Table):

@@ -54,6 +54,8 @@ class Leg:
     """The acd's offer that this leg rings for."""
     quality: p.LegQuality | None = None
     """The newest word about how it sounds."""
+    keys: bytes = field(default=b"", repr=False)
+    """Our own for SRTP, the same in all descriptions of this leg; see `legs.own_keys`."""
 
 
 @dataclass(slots=True, eq=False)

@@ -37,6 +37,7 @@ from appliance.sip.registrar import SavedBinding
 from appliance.site.model import Site
 from appliance.site.secrets import Secrets
 from appliance.switch import actions as act
+from appliance.switch import legs
 from appliance.switch.contacts import load_contacts, save_contacts
 from appliance.switch.core import Switch
 from appliance.switch.requests import Unwilling
@@ -398,9 +399,10 @@ class Control:
         leg = self.switch.w.by_sip.get(action.sip)
 
         def make_offer(local_host: str) -> str:
-            if leg is not None:
-                leg.local_host = local_host
-            return sdp.make_offer(local_host, port)
+            if leg is None:
+                return sdp.make_offer(local_host, port)
+            leg.local_host = local_host
+            return legs.make_offer(self.switch.w, leg, port)
 
         key = self._endpoint.invite(
             target,
