@@ -13,7 +13,7 @@ from tests.peers import program
 CONFIG = """
 sip_listen 127.0.0.1:{port}
 call_max_calls 4
-audio_player {player}
+audio_player aubridge,nil
 audio_source {source}
 audio_alert aubridge,nil
 rtp_ports {rtp}-{rtp_end}
@@ -68,15 +68,15 @@ async def baresip(
     rtp: int,
     *,
     source: str = "aubridge,nil",
-    player: str = "aubridge,nil",
-    more: str = "",
+    heard: Path | None = None,
 ) -> AsyncIterator[Baresip]:
     """Run one; it listens for SIP on `port` and for commands on `control`. `source` is what it
-    says, `player` where what it hears goes, as its configuration names them."""
+    says, as its configuration names it; what it hears goes to `*-dec.wav` in the folder `heard`."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = more + CONFIG.format(
-        port=port, control=control, rtp=rtp, rtp_end=rtp + 20, source=source, player=player
-    )
+    config = CONFIG.format(port=port, control=control, rtp=rtp, rtp_end=rtp + 20, source=source)
+    if heard is not None:
+        heard.mkdir(parents=True, exist_ok=True)
+        config += f"module sndfile.so\nsnd_path {heard}\n"
     (folder / "config").write_text(config)
     (folder / "accounts").write_text(account + "\n")
     (folder / "contacts").write_text("")
