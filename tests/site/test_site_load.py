@@ -194,8 +194,10 @@ def test_what_differs_between_two_documents_is_listed_by_path() -> None:
     ]
     assert [str(change) for change in diff(old, new)] == [
         'phones.201.name (removed, was "Desk")',
+        'phones.201.srtp (removed, was "off")',
         "queues.sales.ring_s = 30 (was 20)",
         'phones.202.name = "Hall" (new)',
+        'phones.202.srtp = "off" (new)',
     ]
     assert diff(new, new) == []
 
