@@ -69,11 +69,15 @@ async def baresip(
     *,
     source: str = "aubridge,nil",
     heard: Path | None = None,
+    trusted: Path | None = None,
 ) -> AsyncIterator[Baresip]:
     """Run one; it listens for SIP on `port` and for commands on `control`. `source` is what it
-    says, as its configuration names it; what it hears goes to `*-dec.wav` in the folder `heard`."""
+    says, as its configuration names it; what it hears goes to `*-dec.wav` in the folder `heard`;
+    `trusted` is the certificate that it knows."""
     folder.mkdir(parents=True, exist_ok=True)
     config = CONFIG.format(port=port, control=control, rtp=rtp, rtp_end=rtp + 20, source=source)
+    if trusted is not None:
+        config += f"sip_cafile {trusted}\n"
     if heard is not None:
         heard.mkdir(parents=True, exist_ok=True)
         config += f"module sndfile.so\nsnd_path {heard}\n"

@@ -53,11 +53,14 @@ async def phone(
     extension: str,
     encryption: str,
     port: Callable[[], int],
+    tls: int | None = None,
 ) -> Baresip:
+    """A phone with a tone of its own; by TLS when the box's port for it is given."""
     hz, dbm0 = TONES[extension]
     source = write(folder / f"{extension}.wav", hz, dbm0)
     account = (
-        f"<sip:{extension}@127.0.0.1:{box.sip_port}>;auth_pass={box.secret(extension)}"
+        f"<sip:{extension}@127.0.0.1:{tls or box.sip_port}{';transport=tls' if tls else ''}>"
+        f";auth_pass={box.secret(extension)}"
         f";regint=600;answermode={'auto' if extension == '102' else 'manual'}"
         f";audio_codecs=pcmu{encryption}"
     )
@@ -70,6 +73,7 @@ async def phone(
             port(),
             source=f"aufile,{source}",
             heard=folder / f"heard{extension}",
+            trusted=box.places.data / "tls" / "cert.pem" if tls else None,
         )
     )
 
@@ -78,6 +82,13 @@ async def until(check: Callable[[], bool], timeout: float = 20.0) -> None:
     async with asyncio.timeout(timeout):
         while not check():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.1)
+
+
+async def hear_each_other(folder: Path) -> None:
+    for listener, speaker in (("101", "102"), ("102", "101")):
+        hz, dbm0 = TONES[speaker]
+        path = folder / f"heard{listener}"
+        await until(lambda p=path, h=hz, d=dbm0: abs(heard(p, h) - d) < 1.0)
 
 
 @pytest.mark.parametrize(
@@ -101,10 +112,7 @@ async def test_encrypted_phones_hear_each_other_and_keys(
         await box.state(lambda s: all(p.registered for p in s.phones))
         await one.do("dial", f"sip:102@127.0.0.1:{box.sip_port}")
         await box.fact(e.Bridged)
-        for listener, speaker in (("101", "102"), ("102", "101")):
-            hz, dbm0 = TONES[speaker]
-            path = tmp_path / f"heard{listener}"
-            await until(lambda p=path, h=hz, d=dbm0: abs(heard(p, h) - d) < 1.0)
+        await hear_each_other(tmp_path)
         await one.do("sndcode", "5")
         await until(lambda: any(x.get("type") == "CALL_DTMF_START" for x in two.events))
         await one.do("hangup")
@@ -113,3 +121,56 @@ async def test_encrypted_phones_hear_each_other_and_keys(
         assert {leg.secure for leg in legs} == secure
         assert all(leg.mos > 4 for leg in legs)
         assert "inline:" not in box.log.read_text()
+
+
+async def test_required_encryption_over_tls_outlives_the_audio_process(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    tls = free_port()
+
+    def edit(text: str) -> str:
+        return policies("required")(text).replace(
+            "[sip]\n", f"[sip]\ntls = true\ntls_port = {tls}\n"
+        )
+
+    async with (
+        Box(tmp_path, free_port, edit=edit, simulator=False) as box,
+        AsyncExitStack() as stack,
+    ):
+        mandatory = ";mediaenc=srtp-mand"
+        one = await phone(stack, box, tmp_path, "101", mandatory, free_port, tls)
+        await phone(stack, box, tmp_path, "102", mandatory, free_port, tls)
+        await box.state(lambda s: all(p.registered for p in s.phones))
+        await one.do("dial", f"sip:102@127.0.0.1:{tls};transport=tls")
+        await box.fact(e.Bridged)
+        await hear_each_other(tmp_path)
+        box.kill("media")
+        await box.state(lambda s: any(a.id == "media" for a in s.alarms))
+        await box.state(lambda s: not any(a.id == "media" for a in s.alarms))
+        # What was heard before is behind the last second by then.
+        await asyncio.sleep(2.5)
+        await hear_each_other(tmp_path)
+        await one.do("hangup")
+        await box.fact(e.Disconnect)
+        await until(lambda: sum(isinstance(f, e.LegQuality) for f in box.facts()) >= 2)
+        assert all(f.secure for f in box.facts() if isinstance(f, e.LegQuality))
+
+
+async def test_a_phone_that_must_encrypt_is_not_heard_in_the_clear(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    tls = free_port()
+
+    def edit(text: str) -> str:
+        return policies("required")(text).replace(
+            "[sip]\n", f"[sip]\ntls = true\ntls_port = {tls}\n"
+        )
+
+    async with (
+        Box(tmp_path, free_port, edit=edit, simulator=False) as box,
+        AsyncExitStack() as stack,
+    ):
+        await phone(stack, box, tmp_path, "101", "", free_port)
+        await until(lambda: "phone 101 must use TLS" in box.said())
+        state = await box.state()
+        assert not any(phone.registered for phone in state.phones)
