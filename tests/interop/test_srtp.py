@@ -37,8 +37,12 @@ def heard(folder: Path, hz: float) -> float:
     return level_dbm0(samples, hz) if len(samples) == 8000 else -99.0
 
 
-def policies(policy: str) -> Callable[[str], str]:
+def policies(policy: str, tls: int | None = None) -> Callable[[str], str]:
+    """The site's phones under a policy, and SIP over TLS on that port if given."""
+
     def edit(text: str) -> str:
+        if tls is not None:
+            text = text.replace("[sip]\n", f"[sip]\ntls = true\ntls_port = {tls}\n")
         for name in ("Reception", "Pip's desk"):
             text = text.replace(f'name = "{name}"\n', f'name = "{name}"\nsrtp = "{policy}"\n')
         return text
@@ -127,12 +131,7 @@ async def test_required_encryption_over_tls_outlives_the_audio_process(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     tls = free_port()
-
-    def edit(text: str) -> str:
-        return policies("required")(text).replace(
-            "[sip]\n", f"[sip]\ntls = true\ntls_port = {tls}\n"
-        )
-
+    edit = policies("required", tls)
     async with (
         Box(tmp_path, free_port, edit=edit, simulator=False) as box,
         AsyncExitStack() as stack,
@@ -160,12 +159,7 @@ async def test_a_phone_that_must_encrypt_is_not_heard_in_the_clear(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     tls = free_port()
-
-    def edit(text: str) -> str:
-        return policies("required")(text).replace(
-            "[sip]\n", f"[sip]\ntls = true\ntls_port = {tls}\n"
-        )
-
+    edit = policies("required", tls)
     async with (
         Box(tmp_path, free_port, edit=edit, simulator=False) as box,
         AsyncExitStack() as stack,
