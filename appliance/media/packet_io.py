@@ -34,9 +34,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from appliance.media import g711, rtp
+from appliance.media import g711, rtcp, rtp
 from appliance.media.engine import Engine, Leg
 from appliance.media.jitter import FRAME
+from appliance.media.rtcp_io import Address, LegRtcp, RtcpIO, disconnect
 
 LEARN_TICKS: Final = 250
 _SAME_HOST_PACKETS: Final = 2
@@ -46,12 +47,8 @@ _ROUNDS: Final = 16
 _ROW: Final = 2048
 _ROOM: Final = 640
 """Bytes of a packet that are kept: 60 ms of audio and any header that makes sense."""
-_RTCP_TICKS: Final = 250
-"""5 s, RFC 3550 section 6.2."""
 _EXPEDITED: Final = 0xB8
 """DSCP EF in the type-of-service byte (RFC 3246)."""
-
-Address = tuple[str, int]
 
 
 class PortTaken(Exception):
@@ -110,10 +107,10 @@ class _Port:
         self.slot = leg.slot
         self.host = host
         self.rtp = _bind(host, port)
-        self.rtcp: socket.socket | None = None
-        # Reports are a courtesy: a leg works without them.
-        with contextlib.suppress(OSError):
-            self.rtcp = _bind(host, port + 1)
+        self.reports: LegRtcp
+        self.rtcp_remote: Address | None = None
+        """Where the peer wants its reports, if it said so."""
+        self.rtcp_mux = False
         self.remote: Address | None = None
         """Where we send; None before `aim`."""
         self.signalled: Address | None = None
@@ -132,12 +129,6 @@ class _Port:
         """Place among those that send, -1 for one that does not."""
         self.packets = 0
         self.octets = 0
-        self.sr_middle = 0
-        self.sr_at = 0.0
-        self.lost_before = 0
-        self.expected_before = 0
-        self.report: rtp.ReportBlock | None = None
-        """What the other side last said about what we send."""
 
     def settle(self, address: Address) -> None:
         """Send there and hear nobody else from now on."""
@@ -145,14 +136,19 @@ class _Port:
         with contextlib.suppress(OSError):
             self.rtp.connect(address)
             self.connected = True
-        if self.rtcp is not None:
-            with contextlib.suppress(OSError):
-                self.rtcp.connect((address[0], min(address[1] + 1, 65535)))
+        self.aim_reports(address)
+
+    def aim_reports(self, address: Address) -> None:
+        there = self.rtcp_remote if address == self.signalled else None
+        self.reports.aim(address, there, self.send_now if self.rtcp_mux else None)
+
+    def send_now(self, data: bytes) -> int:
+        if self.connected:
+            return self.rtp.send(data)
+        return 0 if self.remote is None else self.rtp.sendto(data, self.remote)
 
     def close(self) -> None:
         self.rtp.close()
-        if self.rtcp is not None:
-            self.rtcp.close()
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -181,9 +177,8 @@ class PacketIO:
         self._unmarked: set[_Port] = set()
         """Ports whose next packet begins a talk spurt."""
         self._ready = select.epoll()
-        self._reports_ready = select.epoll()
         self._readers: dict[int, tuple[_Port, Callable[[memoryview], int]]] = {}
-        self._reporters: dict[int, _Port] = {}
+        self._rtcp = RtcpIO(engine, self._sent)
         self._packets: npt.NDArray[np.int64] = np.empty(0, np.int64)
         self._capacity = 0
         self._grow(64)
@@ -221,9 +216,7 @@ class PacketIO:
         self._sequence[leg.slot] = random.getrandbits(16)
         self._timestamp[leg.slot] = random.getrandbits(32)
         self._unmarked.add(opened)
-        if opened.rtcp is not None:
-            self._reporters[opened.rtcp.fileno()] = opened
-            self._reports_ready.register(opened.rtcp, select.EPOLLIN)
+        opened.reports = self._rtcp.open(leg, opened.ssrc, host, lambda: _bind(host, port + 1))
         leg.send_keys = lambda digits: self._press(opened, digits)
 
     def aim(
@@ -255,22 +248,22 @@ class PacketIO:
             port.signalled = port.remote = remote
             if port.connected:
                 # Another address: this socket has to listen to more than the old one again.
-                _disconnect(port.rtp)
+                disconnect(port.rtp)
                 self._unread(port)
                 port.connected = False
             _empty(port.rtp)
             port.latch = Latch(remote, port.host, signalling_host)
             port.learn_until = self._engine.now + LEARN_TICKS
+            port.aim_reports(remote)
         self._engine.expect_audio(number, port.receive)
         self._plan()
 
     def close(self, number: int) -> None:
+        if number in self._ports:
+            self._rtcp.close(number)
         port = self._ports.pop(number, None)
         if port is not None:
             self._unread(port)
-            if port.rtcp is not None:
-                del self._reporters[port.rtcp.fileno()]
-                self._reports_ready.unregister(port.rtcp)
             self._pressing.discard(port)
             self._unmarked.discard(port)
             port.close()
@@ -329,8 +322,7 @@ class PacketIO:
         for _ in range(_ROUNDS):
             if not self._round():
                 break
-        if self._engine.now % 10 == 0:
-            self._reports()
+        self._rtcp.tick()
 
     def _round(self) -> bool:
         """One packet of each port that has any; whether there was one."""
@@ -361,6 +353,9 @@ class PacketIO:
                 packet = rtp.parse(views[index][: sizes[index]])
                 if packet is not None:
                     self._take(got[index], packet)
+                elif got[index].rtcp_mux:
+                    data = bytes(views[index][: sizes[index]])
+                    got[index].reports.take(data, time.monotonic())
         return True
 
     def _take(self, port: _Port, packet: rtp.Packet) -> None:
@@ -495,65 +490,11 @@ class PacketIO:
         self._timestamp += ticks * FRAME
         self._unmarked.update(self._sending)
 
-    # --- RTCP -------------------------------------------------------------------------------
-
-    def _reports(self) -> None:
-        """Read and, when due, send reports; ports take turns."""
-        turn, turns = self._engine.now // 10, _RTCP_TICKS // 10
+    def _sent(self, number: int) -> rtcp.Sent:
+        """What a leg has sent so far."""
+        port = self._ports[number]
         self._count_sent()
-        for port in self._ports.values():
-            if (turn + port.slot) % turns == 0 and port.rtcp is not None and port.remote:
-                self._send_report(port, port.rtcp)
-        for number, _ in self._reports_ready.poll(0, len(self._reporters) + 1):
-            port = self._reporters[number]
-            if port.rtcp is not None:
-                self._read_reports(port, port.rtcp)
-
-    def _read_reports(self, port: _Port, sock: socket.socket) -> None:
-        for _ in range(4):
-            try:
-                data, source = sock.recvfrom(_ROW)
-            except OSError:
-                return
-            report = rtp.parse_rtcp(data)
-            if report is None or port.remote is None or source[0] != port.remote[0]:
-                continue
-            if report.ntp_middle is not None:
-                port.sr_middle, port.sr_at = report.ntp_middle, time.monotonic()
-            for block in report.blocks:
-                if block.ssrc == port.ssrc:
-                    port.report = block
-
-    def _send_report(self, port: _Port, sock: socket.socket) -> None:
-        assert port.remote is not None
-        ring, slot = self._engine.ring, port.slot
-        block = None
-        if ring.ssrc[slot] >= 0:
-            lost, received = ring.lost(slot), int(ring.received[slot])
-            expected = lost + received
-            new, gone = expected - port.expected_before, lost - port.lost_before
-            port.expected_before, port.lost_before = expected, lost
-            delay = int((time.monotonic() - port.sr_at) * 65536) if port.sr_middle else 0
-            block = rtp.ReportBlock(
-                int(ring.ssrc[slot]),
-                max(0, min(255, gone * 256 // new)) if new > 0 else 0,
-                max(-0x800000, min(0x7FFFFF, lost)),
-                ring.highest_sequence(slot),
-                int(ring.jitter[slot]),
-                port.sr_middle,
-                min(delay, 0xFFFFFFFF),
-            )
-        data = rtp.build_rtcp(
-            ssrc=port.ssrc,
-            cname=f"{port.ssrc:08x}@{port.host}",
-            ntp=rtp.ntp_time(time.time()),
-            timestamp=int(self._timestamp[slot]),
-            packets=port.packets,
-            octets=port.octets,
-            block=block,
-        )
-        with contextlib.suppress(OSError):
-            sock.sendto(data, (port.remote[0], port.remote[1] + 1))
+        return rtcp.Sent(port.packets, port.octets, int(self._timestamp[port.slot]))
 
 
 def _sender(port: _Port) -> Callable[[bytes | memoryview], int]:
@@ -563,14 +504,6 @@ def _sender(port: _Port) -> Callable[[bytes | memoryview], int]:
         return port.rtp.send
     sendto = port.rtp.sendto
     return lambda data: sendto(data, remote)
-
-
-def _disconnect(sock: socket.socket) -> None:
-    """Undo `connect` (AF_UNSPEC, which Python's `connect` cannot say)."""
-    import ctypes
-
-    unspecified = (ctypes.c_char * 16)()
-    ctypes.CDLL(None, use_errno=True).connect(sock.fileno(), unspecified, 16)
 
 
 def _empty(sock: socket.socket) -> None:
