@@ -367,6 +367,21 @@ class Jitter:
             self._give_back(count)
         return ulaw, pcm
 
+    def ahead(self, slot: int) -> int:
+        """Frames from the reader to the end of the newest packet."""
+        return max(0, (int(self._newest[slot]) - int(self._read[slot])) // FRAME + 1)
+
+    def coming(self, slot: int, frames: int) -> list[bytes | None]:
+        """The frames that will be read next, None for those that are not there."""
+        first = int(self._read[slot]) // FRAME
+        places = [(first + offset) % FRAMES for offset in range(frames)]
+        ring = self.data[slot].reshape(FRAMES, FRAME)
+        return [ring[p].tobytes() if self._fill[slot, p] > 0 else None for p in places]
+
+    def newest_numbers(self, slot: int) -> tuple[int, int]:
+        """Sequence number and timestamp of the newest packet."""
+        return int(self._sequence[slot]) & 0xFFFF, int(self._timestamp[slot])
+
     def skip(self, frames: int, count: int) -> None:
         """The clock moved on without us: what was due then is not played."""
         step = min(frames, FRAMES)
