@@ -38,6 +38,8 @@ class Rows:
     def __init__(self, capacity: int, width: int) -> None:
         self.array: g711.Bytes = np.zeros((capacity, width), np.uint8)
         self.base: int = self.array.ctypes.data
+        self.words: npt.NDArray[np.uint32] = self.array.view(np.uint32)[:, :3]
+        """The headers."""
         self.views = [memoryview(row) for row in self.array]
         self.packets = [view[:PACKET] for view in self.views]
         """What is sent of each row."""

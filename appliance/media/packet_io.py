@@ -49,6 +49,7 @@ _ROUNDS: Final = 16
 _ROW: Final = 2048
 _STEADY_TICKS: Final = 10
 """A stream that was plain for 200 ms may be passed on."""
+_CHOICE_TICKS: Final = 5
 _QUIET_TICKS: Final = 5
 """After 100 ms without a packet the mix, which knows what to do about it, takes over."""
 _MAX_BURST: Final = 12
@@ -198,7 +199,8 @@ class PacketIO:
         self._advance = np.zeros(0, np.int64)
         """By how much that moves on in a tick."""
         self._packets = np.zeros(0, np.int64)
-        self._octets = np.zeros(0, np.int64)
+        self._odd: _I64 = np.zeros(0, np.int64)
+        """Octets sent, less `FRAME` for each packet."""
         self._kind = np.zeros(0, np.int64)
         """Payload type of the audio that is taken from each slot, 255 for none."""
         self._wired = np.zeros(0, np.bool_)
@@ -219,6 +221,8 @@ class PacketIO:
         self._waiting: set[int] = set()
         """Slots that the mix does not speak to until it has caught up."""
         self._entering: list[tuple[int, int]] = []
+        self._chosen: _I64 | None = None
+        """The routes at the last choice of paths."""
         self._capacity = 0
         self._grow(64)
 
@@ -230,7 +234,7 @@ class PacketIO:
             ("_timestamp", 1, 0),
             ("_advance", 1, FRAME),
             ("_packets", 1, 0),
-            ("_octets", 1, 0),
+            ("_odd", 1, 0),
             ("_kind", 1, 255),
             ("_wired", 1, 0),
             ("_gives", 1, 0),
@@ -243,6 +247,7 @@ class PacketIO:
             new = np.full(width * capacity, fill, old.dtype)
             new[: len(old)] = old
             setattr(self, name, new)
+        self._steps = np.arange(2 * capacity)
         self._out = Rows(capacity, PACKET)
         self._heads = self._out.array[:, : rtp.HEADER_BYTES]
         self._heads[:, 0] = 0x80
@@ -267,7 +272,7 @@ class PacketIO:
         self._sequence[slot] = random.getrandbits(16)
         self._timestamp[slot] = random.getrandbits(32)
         self._advance[slot] = FRAME
-        self._packets[slot] = self._octets[slot] = self._steady[slot] = 0
+        self._packets[slot] = self._odd[slot] = self._steady[slot] = 0
         self._unmarked.add(opened)
         opened.reports = self._rtcp.open(leg, opened.ssrc, host, lambda: _bind(host, port + 1))
         leg.send_keys = lambda digits: self._press(opened, digits)
@@ -399,7 +404,7 @@ class PacketIO:
             return
         self._rows, self._batches = 0, []
         who = self._who[:count]
-        steps = np.arange(count)
+        steps = self._steps[:count]
         self._last_row[who] = steps
         if (self._last_row[who] == steps).all():
             self._put(0, count)
@@ -495,39 +500,45 @@ class PacketIO:
 
     def _forward(self, first: int, last: int) -> None:
         """Send on what came in these rows, as far as its leg is passed on."""
-        relay, came = self._relay, self.sockets.came.array
-        slots = self._who[first:last]
-        passed = (relay.to[slots] >= 0).nonzero()[0]
-        if not len(passed):
-            return
-        rows, slots = passed + first, slots[passed]
-        heads = came[rows, : rtp.HEADER_BYTES]
-        todo = relay.pass_on(slots, heads, self.sockets.sizes[rows], self._engine.now)
-        self._passed[rows] = todo.audio | todo.event
-        if not todo.audio.all():
-            for index in todo.event.nonzero()[0].tolist():
-                data = self.sockets.came.views[rows[index]][: self.sockets.sizes[rows[index]]]
-                port = self._by_slot[int(relay.to[slots[index]])]
-                payload = bytes(data[rtp.HEADER_BYTES :])
-                self._send_one(port, todo.heads[index].tobytes() + payload, len(payload))
-            rows, slots, heads = rows[todo.audio], slots[todo.audio], heads[todo.audio]
-            if not len(rows):
+        relay, sockets = self._relay, self.sockets
+        rows: slice | _I64 = slice(first, last)
+        which = self._steps[rows]
+        slots = self._who[rows]
+        listeners = relay.to[slots]
+        if listeners.min() < 0:
+            which = which[listeners >= 0]
+            if not len(which):
                 return
+            rows, slots, listeners = which, self._who[which], listeners[listeners >= 0]
+        words = sockets.came.words
+        kept = words[rows].copy()
+        todo = relay.pass_on(slots, kept, sockets.sizes[rows], self._engine.now)
         # The ring is to get what came: the rows are changed for the moment of sending only.
-        came[rows, : rtp.HEADER_BYTES] = todo.heads[todo.audio]
-        recoded = relay.recoded[slots]
-        if recoded.any():
-            changed = rows[recoded]
-            kept = came[changed, rtp.HEADER_BYTES : PACKET]
-            to_alaw = relay.alaw_out[slots[recoded]][:, None]
-            came[changed, rtp.HEADER_BYTES : PACKET] = np.where(
-                to_alaw, g711.ULAW_TO_ALAW[kept], g711.ALAW_TO_ULAW[kept]
-            )
-            self._transmit(self.sockets.came, rows, relay.to[slots])
-            came[changed, rtp.HEADER_BYTES : PACKET] = kept
+        words[rows] = todo.words
+        if todo.audio is None:
+            self._passed[rows] = True
         else:
-            self._transmit(self.sockets.came, rows, relay.to[slots])
-        came[rows, : rtp.HEADER_BYTES] = heads
+            for index in todo.events:
+                row = int(which[index])
+                self._passed[row] = True
+                data = sockets.came.views[row][: sockets.sizes[row]]
+                payload = int(sockets.sizes[row]) - rtp.HEADER_BYTES
+                self._send_one(self._by_slot[int(listeners[index])], data, payload)
+            which, slots, listeners = which[todo.audio], slots[todo.audio], listeners[todo.audio]
+            self._passed[which] = True
+        recoded = which[relay.recoded[slots]]
+        if len(recoded):
+            payloads = sockets.came.array[:, rtp.HEADER_BYTES : PACKET]
+            said = payloads[recoded]
+            from_alaw = (self._kind[self._who[recoded]] == g711.PCMA)[:, None]
+            payloads[recoded] = np.where(
+                from_alaw, g711.ALAW_TO_ULAW[said], g711.ULAW_TO_ALAW[said]
+            )
+            self._transmit(sockets.came, which, listeners)
+            payloads[recoded] = said
+        else:
+            self._transmit(sockets.came, which, listeners)
+        words[rows] = kept
 
     def _choose_paths(self) -> None:
         """Who is passed on from now on, and who is not any more."""
@@ -535,6 +546,11 @@ class PacketIO:
         sources, listeners = engine.through
         if not self._direct and (not len(sources) or not self.relay_wanted):
             return
+        changed = sources is not self._chosen or self._pressing or relay.upset
+        if not changed and engine.now % _CHOICE_TICKS:
+            # Nothing that would be heard at once.
+            return
+        self._chosen, relay.upset = sources, False
         wanted = np.full(self._capacity, -1, np.int64)
         if self.relay_wanted and len(self._by_slot) <= RELAY_LEGS:
             usable = np.maximum(sources, listeners) < self._capacity
@@ -563,12 +579,11 @@ class PacketIO:
     def _leave(self, source: int) -> None:
         """The mix speaks to this listener from now on."""
         relay, engine = self._relay, self._engine
-        listener = int(relay.to[source])
-        behind = engine.ring.ahead(source) if engine.hears(listener, source) else 0
-        relay.end(source, behind)
+        hears = engine.hears(int(relay.to[source]), source)
+        behind = engine.ring.ahead(source) if hears else 0
+        listener, sequence, timestamp = relay.end(source, behind)
         self._direct -= 1
-        self._sequence[listener] = relay.next_sequence[listener]
-        self._timestamp[listener] = relay.timestamp[listener]
+        self._sequence[listener], self._timestamp[listener] = sequence, timestamp
         silent = engine.now - int(relay.last[source]) - 1
         if behind:
             self._waiting.add(listener)
@@ -685,16 +700,14 @@ class PacketIO:
     def _transmit(self, rows: Rows, which: _I64, slots: _I64) -> None:
         failed = self.sockets.send(rows, which, slots)
         self._packets[slots] += 1
-        self._octets[slots] += FRAME
         if len(failed):
             self._packets[failed] -= 1
-            self._octets[failed] -= FRAME
 
     def _send_one(self, port: _Port, data: bytes | memoryview, octets: int) -> None:
         with contextlib.suppress(OSError):
             port.send_now(data)
             self._packets[port.slot] += 1
-            self._octets[port.slot] += octets
+            self._odd[port.slot] += octets - FRAME
 
     def _press_keys(self, slots: _I64) -> _I64:
         """Key presses take the place of audio; returns who gets audio."""
@@ -734,9 +747,11 @@ class PacketIO:
     def _sent(self, number: int) -> rtcp.Sent:
         """What a leg has sent so far."""
         slot = self._ports[number].slot
-        relay = self._relay
-        stamp = relay.timestamp[slot] if relay.heard[slot] else self._timestamp[slot]
-        return rtcp.Sent(int(self._packets[slot]), int(self._octets[slot]), int(stamp))
+        stamp = int(self._timestamp[slot])
+        if self._relay.heard[slot]:
+            stamp = self._relay.heard_until(slot)
+        packets = int(self._packets[slot])
+        return rtcp.Sent(packets, packets * FRAME + int(self._odd[slot]), stamp)
 
 
 def _together(slots: _I64) -> slice | _I64:

@@ -19,6 +19,8 @@ one numbering, and the keys of RFC 4733 where the listener takes them too. Anyth
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -29,6 +31,7 @@ from appliance.media import g711, rtp
 from appliance.media.jitter import FRAME
 
 _I64 = npt.NDArray[np.int64]
+_U32 = npt.NDArray[np.uint32]
 _Bool = npt.NDArray[np.bool_]
 
 MAX_STEP: Final = 100
@@ -39,6 +42,11 @@ MAX_JUMP: Final = 8000
 """Timestamp units: a pause of a second is still the same stream."""
 MIN_EVENT: Final = rtp.HEADER_BYTES + 4
 _PLAIN: Final = rtp.HEADER_BYTES + FRAME
+
+
+_MARKER: Final = np.frombuffer(bytes((0, 0x80, 0, 0)), np.uint32)[0]
+"""The marker bit in the first word of a header, as it lies in memory."""
+_HEADER: Final = struct.Struct("!BBHII")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +60,22 @@ class Kinds:
 
 
 class Passed(NamedTuple):
-    """What to do with a batch of packets of passed-on sources, by their rows."""
+    """What is to be sent of a batch of packets."""
 
-    audio: _Bool
-    """To be sent on with the new header."""
-    event: _Bool
-    """The same, but of any length."""
-    heads: g711.Bytes
-    """(rows, 12): the new headers."""
+    words: _U32
+    """(packets, 3): their new headers, as they lie in memory."""
+    audio: _I64 | None
+    """Indices of the 20 ms packets among them, None for all."""
+    events: Sequence[int] = ()
+    """Indices of key events."""
 
 
 class Relay:
-    """Who is passed on to whom."""
+    """Who is passed on to whom. Slots are rows of the arrays."""
 
     def __init__(self, capacity: int) -> None:
+        self.upset = False
+        """Whether a stream has broken since somebody looked."""
         self._allocate(capacity)
 
     def _allocate(self, capacity: int) -> None:
@@ -76,33 +86,25 @@ class Relay:
         self.wait: _I64 = np.zeros(capacity, np.int64)
         """By listener: ticks in which the mix only repeats what was passed on."""
         self.broken: _Bool = np.zeros(capacity, np.bool_)
-        self.last: _I64 = np.zeros(capacity, np.int64)
-        """By source: tick of the last packet."""
-        self.next_sequence: _I64 = np.zeros(capacity, np.int64)
-        self.timestamp: _I64 = np.zeros(capacity, np.int64)
-        """By listener: the number after the highest that was sent, and its timestamp."""
-        # By source: newest numbers that came, how far they are moved, and the names.
-        self._sequence: _I64 = np.zeros(capacity, np.int64)
-        self._timestamp: _I64 = np.zeros(capacity, np.int64)
-        self._ssrc: _I64 = np.zeros(capacity, np.int64)
-        self._sequence_by: _I64 = np.zeros(capacity, np.int64)
-        self._time_by: _I64 = np.zeros(capacity, np.int64)
-        self._new_ssrc: _I64 = np.zeros(capacity, np.int64)
-        self._kinds: _I64 = np.full((4, capacity), -1, np.int64)
-        self.alaw_out: _Bool = np.zeros(capacity, np.bool_)
+        """By source: something came that cannot be passed on."""
         self.recoded: _Bool = np.zeros(capacity, np.bool_)
         """By source: whether its payload goes through a table."""
+        self.last: _I64 = np.zeros(capacity, np.int64)
+        """By source: tick of the last packet."""
+        self._kinds: _I64 = np.full((capacity, 4), -1, np.int64)
+        # Two headers for each source: that of the packet which comes next, if all goes well,
+        # and what it becomes. So the usual case is a comparison and a copy of whole words.
+        self._headers: g711.Bytes = np.zeros((capacity, 2 * rtp.HEADER_BYTES), np.uint8)
+        self._words: _U32 = self._headers.view(np.uint32)
+        self._numbers = self._headers.view(">u2")[:, 1::6]
+        self._stamps = self._headers.view(">u4")[:, 1::3]
 
     def reserve(self, capacity: int) -> None:
         """Make room for `capacity` slots."""
-        old = vars(self).copy()
+        old = {k: v for k, v in vars(self).items() if isinstance(v, np.ndarray)}
         self._allocate(capacity)
         for name, value in old.items():
-            getattr(self, name)[..., : value.shape[-1]] = value
-
-    @property
-    def active(self) -> bool:
-        return bool(self.heard.any())
+            getattr(self, name)[: len(value)] = value
 
     def begin(
         self,
@@ -122,60 +124,88 @@ class Relay:
         self.heard[listener] = True
         self.wait[listener] = 0
         self.broken[source] = False
-        self.last[source] = now
-        self._ssrc[source], self._sequence[source], self._timestamp[source] = came
-        self._new_ssrc[source] = sent[0]
-        self._sequence_by[source] = sent[1] - came[1]
-        self._time_by[source] = sent[2] - came[2]
-        self.next_sequence[listener] = sent[1] + 1
-        self.timestamp[listener] = sent[2]
-        self._kinds[:, source] = kinds.audio_in, kinds.audio_out, kinds.event_in, kinds.event_out
         self.recoded[source] = kinds.audio_in != kinds.audio_out
-        self.alaw_out[source] = kinds.audio_out == g711.PCMA
+        self.last[source] = now
+        self._kinds[source] = kinds.audio_in, kinds.audio_out, kinds.event_in, kinds.event_out
+        for half, kind, numbers in ((0, kinds.audio_in, came), (1, kinds.audio_out, sent)):
+            ssrc, sequence, timestamp = numbers
+            header = rtp.build(kind, sequence + 1, timestamp + FRAME, ssrc, b"")
+            at = half * rtp.HEADER_BYTES
+            self._headers[source, at : at + rtp.HEADER_BYTES] = np.frombuffer(header, np.uint8)
 
-    def end(self, source: int, behind: int) -> int:
-        """Back to the mix, whose reader is so many frames behind; returns who listened."""
+    def end(self, source: int, behind: int) -> tuple[int, int, int]:
+        """Back to the mix, whose reader is so many frames behind. Returns who listened, the
+        sequence number that its next packet has, and the timestamp that its last one had."""
         listener = int(self.to[source])
         self.to[source] = -1
         self.heard[listener] = False
         self.wait[listener] = behind
-        return listener
+        return listener, int(self._numbers[source, 1]), int(self._stamps[source, 1]) - FRAME
 
-    def pass_on(self, slots: _I64, heads: g711.Bytes, sizes: _I64, now: int) -> Passed:
-        """Packets of passed-on sources, each slot at most once; `heads` (n, 12) are theirs."""
-        words = heads[:, 4:12].copy().view(">u4").astype(np.int64)
-        sequence = heads[:, 2:4].copy().view(">u2")[:, 0].astype(np.int64)
-        kind = (heads[:, 1] & 0x7F).astype(np.int64)
-        audio_in, audio_out, event_in, event_out = self._kinds[:, slots]
-        step = ((sequence - self._sequence[slots] + 0x8000) & 0xFFFF) - 0x8000
-        jump = ((words[:, 0] - self._timestamp[slots] + 0x80000000) & 0xFFFFFFFF) - 0x80000000
-        straight = (heads[:, 0] == 0x80) & (words[:, 1] == self._ssrc[slots])
-        in_order = (step > 0) & (step < MAX_STEP) & (jump > 0) & (jump <= MAX_JUMP)
-        overtaken = (step < 0) & (step > -MAX_STRAGGLE) & (jump < 0) & (jump >= -MAX_JUMP)
-        audio: _Bool = straight & (kind == audio_in) & (sizes == _PLAIN) & (in_order | overtaken)
-        event: _Bool = straight & (kind == event_in) & (event_out >= 0) & (sizes >= MIN_EVENT)
-        event &= (step > -MAX_STRAGGLE) & (step < MAX_STEP) & (step != 0)
-        event &= np.abs(jump) <= MAX_JUMP
-        # What is no RTP, comfort noise and repetitions leave the stream as it is.
-        other = ~audio & ((heads[:, 0] >> 6) == 2) & ((kind == g711.PCMU) | (kind == g711.PCMA))
-        other &= (step != 0) | (words[:, 1] != self._ssrc[slots])
-        if other.any():
-            self.broken[slots[other]] = True
-        new = ((audio | event) & (step > 0)).nonzero()[0]
-        ahead = slots[new]
-        self._sequence[ahead] = sequence[new]
-        self._timestamp[ahead] = words[new, 0]
-        self.last[ahead] = now
-        sequence = sequence + self._sequence_by[slots]
-        stamp = words[:, 0] + self._time_by[slots]
-        listeners = self.to[ahead]
-        self.next_sequence[listeners] = sequence[new] + 1
-        self.timestamp[listeners] = stamp[new]
-        words[:, 0] = stamp
-        words[:, 1] = self._new_ssrc[slots]
-        made = np.empty_like(heads)
-        made[:, 0] = 0x80
-        made[:, 1] = (heads[:, 1] & 0x80) | np.where(event, event_out, audio_out).astype(np.uint8)
-        made[:, 2:4] = sequence.astype(">u2").view(np.uint8).reshape(-1, 2)
-        made[:, 4:] = words.astype(">u4").view(np.uint8).reshape(-1, 8)
-        return Passed(audio, event, made)
+    def heard_until(self, listener: int) -> int:
+        """The timestamp of the last packet that went to this listener."""
+        return int(self._stamps[int((self.to == listener).argmax()), 1]) - FRAME
+
+    def pass_on(self, slots: _I64, words: _U32, sizes: _I64, now: int) -> Passed:
+        """Packets of passed-on sources, each slot at most once; `words` (n, 3) are their headers
+        as they lie in memory, `sizes` bytes."""
+        both = self._words[slots]
+        differences = words ^ both[:, :3]
+        marker = differences[:, 0] & _MARKER
+        differences[:, 0] ^= marker
+        made = both[:, 3:]
+        made[:, 0] |= marker
+        if not differences.any() and (sizes == _PLAIN).all():
+            self._numbers[slots] += 1
+            self._stamps[slots] += FRAME
+            self.last[slots] = now
+            return Passed(made, None)
+        plain = ~differences.any(axis=1) & (sizes == _PLAIN)
+        usual = slots[plain]
+        self._numbers[usual] += 1
+        self._stamps[usual] += FRAME
+        self.last[usual] = now
+        events: list[int] = []
+        for index in np.flatnonzero(~plain).tolist():
+            slot, size = int(slots[index]), int(sizes[index])
+            header = self._unusual(slot, words[index].tobytes(), size, now)
+            if header is not None:
+                made[index] = np.frombuffer(header, np.uint32)
+                if header[1] & 0x7F == self._kinds[slot, 1]:
+                    plain[index] = True
+                else:
+                    events.append(index)
+        return Passed(made, np.flatnonzero(plain), events)
+
+    def _unusual(self, slot: int, header: bytes, size: int, now: int) -> bytes | None:
+        """The new header of a packet that is not simply the next; None if it is not passed on."""
+        first, second, sequence, timestamp, ssrc = _HEADER.unpack(header)
+        kind = second & 0x7F
+        audio_in, audio_out, event_in, event_out = self._kinds[slot].tolist()
+        due, due_stamp, own = _HEADER.unpack(self._headers[slot, : rtp.HEADER_BYTES].tobytes())[2:]
+        step = ((sequence - due + 0x8000) & 0xFFFF) - 0x8000
+        jump = ((timestamp - due_stamp + 0x80000000) & 0xFFFFFFFF) - 0x80000000
+        good = first == 0x80 and ssrc == own and -MAX_STRAGGLE < step < MAX_STEP
+        if good and kind == audio_in and size == _PLAIN:
+            # What is later in one way has to be later in the other.
+            good = -MAX_JUMP <= jump <= MAX_JUMP and (jump > -FRAME) == (step >= 0)
+            kind_out = audio_out
+        elif good and kind == event_in and event_out >= 0 and size >= MIN_EVENT:
+            good = -MAX_JUMP <= jump <= MAX_JUMP
+            kind_out = event_out
+        else:
+            good = False
+        if not good:
+            again = step == -1 and ssrc == own
+            if first >> 6 == 2 and kind in (g711.PCMU, g711.PCMA) and size > 0 and not again:
+                self.broken[slot] = self.upset = True
+            return None
+        made = _HEADER.unpack(self._headers[slot, rtp.HEADER_BYTES :].tobytes())
+        if step >= 0:
+            self._numbers[slot] += np.uint16(step + 1)
+            ahead = jump + FRAME if kind == audio_in else 0
+            self._stamps[slot] += np.uint32(ahead & 0xFFFFFFFF)
+            self.last[slot] = now
+        return rtp.build(
+            kind_out, made[2] + step, made[3] + jump, made[4], b"", bool(second & 0x80)
+        )

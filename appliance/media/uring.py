@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import mmap
 import os
 import platform
@@ -33,8 +34,10 @@ _OFF_CQ_RING: Final = 0x8000000
 _OFF_SQES: Final = 0x10000000
 _OP_SEND: Final = 26
 _OP_RECV: Final = 27
-_ENTRIES: Final = 512
+_BATCH: Final = 256
 """Requests in one call."""
+_RECEIVE, _SEND = 0, 1
+"""Lanes: each kind of request has its own half of the entries, filled in once."""
 
 _PARAMS: Final = np.dtype(
     [
@@ -76,14 +79,13 @@ class Ring:
         self._syscall.restype = ctypes.c_long
         params = np.zeros(1, _PARAMS)
         params["flags"] = _SUBMIT_ALL
-        self._fd = self._call(_SETUP, _ENTRIES, params.ctypes.data)
+        self._fd = self._call(_SETUP, 2 * _BATCH, params.ctypes.data)
         self._memory: list[mmap.mmap] = []
         try:
             self._map(params[0])
         except BaseException:
             os.close(self._fd)
             raise
-        self._steps = np.arange(_ENTRIES, dtype=np.uint32)
         self._enter = [ctypes.c_long(v) for v in (_ENTER, self._fd, 0, 0, _GETEVENTS, 0, 0)]
 
     def _call(self, *arguments: int) -> int:
@@ -108,34 +110,33 @@ class Ring:
         self._done_head = np.frombuffer(cq, np.uint32, 1, int(p["cq_head"]))
         self._done_tail = np.frombuffer(cq, np.uint32, 1, int(p["cq_tail"]))
         self._done = np.frombuffer(cq, _RESULT, results, int(p["cqes"]))
-        self._requests = np.frombuffer(sqes, _REQUEST, entries)
-        self._mask, self._done_mask = entries - 1, results - 1
+        self._entries, self._results = entries, results
         self._sent = int(self._tail[0])
         self._seen = int(self._done_head[0])
-        columns = ("opcode", "fd", "addr", "len", "user_data")
-        self._opcode, self._sock, self._addr, self._len, self._user = (
-            self._requests[name] for name in columns
+        self._done_user, self._done_res = self._done["user_data"], self._done["res"]
+        requests = np.frombuffer(sqes, _REQUEST, entries)
+        requests["user_data"] = np.arange(entries) % _BATCH
+        self._opcode, self._sock, self._addr, self._len = (
+            requests[name] for name in ("opcode", "fd", "addr", "len")
         )
+        self._steps = np.arange(entries, dtype=np.uint32)
 
-    def run(self, opcode: int, socks: _I64, addresses: _I64, size: int) -> npt.NDArray[np.int32]:
+    def prepare(self, lane: int, opcode: int, size: int) -> None:
+        """What all requests of a lane, 0 or 1, have in common."""
+        where = slice(lane * _BATCH, (lane + 1) * _BATCH)
+        self._opcode[where] = opcode
+        self._len[where] = size
+
+    def run(self, lane: int, socks: _I64, addresses: _I64) -> npt.NDArray[np.int32]:
         """Send or receive on each of these sockets; the result of each, negative for an error."""
         count = len(socks)
-        if count > _ENTRIES:
-            return np.concatenate(
-                [
-                    self.run(opcode, socks[i : i + _ENTRIES], addresses[i : i + _ENTRIES], size)
-                    for i in range(0, count, _ENTRIES)
-                ]
-            )
-        steps = self._steps[:count]
-        self._opcode[:count] = opcode
-        self._sock[:count] = socks
-        self._addr[:count] = addresses
-        self._len[:count] = size
-        self._user[:count] = steps
-        self._order[(steps + np.uint32(self._sent & 0xFFFFFFFF)) & self._mask] = steps
-        self._sent += count
-        self._tail[0] = self._sent & 0xFFFFFFFF
+        if count > _BATCH:
+            parts = [slice(i, i + _BATCH) for i in range(0, count, _BATCH)]
+            return np.concatenate([self.run(lane, socks[p], addresses[p]) for p in parts])
+        first = lane * _BATCH
+        self._sock[first : first + count] = socks
+        self._addr[first : first + count] = addresses
+        self._submit(first, count)
         results = np.full(count, -1, np.int32)
         waiting = count
         self._enter[2].value = count
@@ -143,17 +144,34 @@ class Ring:
             self._enter[3].value = waiting
             if self._syscall(*self._enter) < 0:
                 number = ctypes.get_errno()
-                if number != 4:  # A signal interrupted the wait.
+                if number != errno.EINTR:
                     raise OSError(number, os.strerror(number))
             self._enter[2].value = 0
-            come = (int(self._done_tail[0]) - self._seen) & 0xFFFFFFFF
-            at = (self._steps[:come] + np.uint32(self._seen & 0xFFFFFFFF)) & self._done_mask
-            done = self._done[at]
-            results[done["user_data"]] = done["res"]
-            self._seen += come
-            self._done_head[0] = self._seen & 0xFFFFFFFF
-            waiting -= come
+            waiting -= self._take(results)
         return results
+
+    def _submit(self, first: int, count: int) -> None:
+        """The indices of the requests go into the queue, which is a circle."""
+        at = self._sent % self._entries
+        whole = min(count, self._entries - at)
+        self._order[at : at + whole] = self._steps[first : first + whole]
+        if whole < count:
+            self._order[: count - whole] = self._steps[first + whole : first + count]
+        self._sent += count
+        self._tail[0] = self._sent & 0xFFFFFFFF
+
+    def _take(self, results: npt.NDArray[np.int32]) -> int:
+        """What has come back; how many those are."""
+        come = (int(self._done_tail[0]) - self._seen) & 0xFFFFFFFF
+        left = come
+        while left:
+            at = self._seen % self._results
+            part = slice(at, min(at + left, self._results))
+            results[self._done_user[part]] = self._done_res[part]
+            self._seen += part.stop - at
+            left -= part.stop - at
+        self._done_head[0] = self._seen & 0xFFFFFFFF
+        return come
 
     def close(self) -> None:
         for name in [n for n, value in vars(self).items() if isinstance(value, np.ndarray)]:
@@ -171,6 +189,8 @@ class RingSockets:
 
     def __init__(self) -> None:
         self._ring = Ring()
+        self._ring.prepare(_RECEIVE, _OP_RECV, ROOM)
+        self._ring.prepare(_SEND, _OP_SEND, PACKET)
         self._ready = select.epoll()
         self._wait = ctypes.CDLL(None, use_errno=True).epoll_wait
         self._slot_of: _I64 = np.zeros(64, np.int64)
@@ -219,14 +239,14 @@ class RingSockets:
         slots: _I64 = self._slot_of[socks]
         # Errors are the other side's "port unreachable": it may still come up.
         addresses = self._addresses[at : at + count]
-        self.sizes[at : at + count] = self._ring.run(_OP_RECV, socks, addresses, ROOM)
+        self.sizes[at : at + count] = self._ring.run(_RECEIVE, socks, addresses)
         return slots
 
     def send(self, rows: Rows, which: _I64, slots: _I64) -> _I64:
         if not len(slots):
             return _NONE
         addresses = rows.base + which * rows.array.shape[1]
-        results = self._ring.run(_OP_SEND, self._socks[slots], addresses, PACKET)
+        results = self._ring.run(_SEND, self._socks[slots], addresses)
         return _NONE if results.min() >= 0 else slots[results < 0]
 
     def close(self) -> None:
