@@ -134,7 +134,7 @@ class ComfortNoise:
         """RMS of each leg's own noise."""
         power = self._power[slots]
         rms = np.sqrt(np.where(np.isfinite(power), power, 0))
-        return np.minimum(rms, np.float32(g711.dbm0_to_rms(MAX_FLOOR_DBM0)))
+        return np.minimum(rms, g711.dbm0_to_rms(MAX_FLOOR_DBM0)).astype(np.float32)
 
     def wanted(self, slots: _I64, announced: npt.NDArray[np.bool_]) -> _F32:
         """RMS that these legs should have now."""
@@ -155,8 +155,7 @@ class ComfortNoise:
         new = np.where((rms == 0) & (new < _MIN_RMS), 0, new).astype(np.float32)
         self._gain[slots] = new
         ramp = np.linspace(0, 1, 160, dtype=np.float32)
-        made: _F32 = old[:, None] + (new - old)[:, None] * ramp
-        return made
+        return (old[:, None] + (new - old)[:, None] * ramp).astype(np.float32)
 
     def make(
         self, slots: _I64, position: _I64, count: int, announced: npt.NDArray[np.bool_]

@@ -30,7 +30,8 @@ import numpy.typing as npt
 
 from appliance.media import g711, plc, rtp, stretch
 from appliance.media.comfort import TURNS, ComfortNoise
-from appliance.media.drift import LOOK_TICKS, DriftMeter
+from appliance.media.depth import LOOK_TICKS, MUCH, NO_MARGIN, TARGET, Depth
+from appliance.media.drift import DriftMeter
 from appliance.media.slots import widen
 
 FRAME: Final = 160
@@ -48,22 +49,8 @@ _MAX_JUMP: Final = 8000
 _MAX_PAUSE_AHEAD: Final = (MAX_DEPTH + 2) * FRAME
 """A pause in the timestamps that would put the next packet further ahead has not passed: a clock
 that jumped."""
-_TARGET: Final = FIRST_DEPTH * FRAME
-_LEAST: Final = FRAME // 2
-"""A margin below this is brought back to the target before something comes too late."""
-_MOST: Final = 2 * FRAME
-"""One that never was below this has something to give back."""
-_PATIENCE: Final = 8
-"""Looks in a row (4 s) with margin to spare before it is given back."""
-_HASTY: Final = 3 * FRAME
-"""With this much to spare it goes at once."""
-_WARY_TICKS: Final = 500
-"""Who needs what was given back again within 10 s gives twice as slowly the next time."""
-_MAX_WARY: Final = 4
-_UNHURRIED_TICKS: Final = 250
-"""So long a quiet or steady place is waited for."""
 _FORCED_TICKS: Final = 25
-"""And then so long for one that is not too bad."""
+"""What is due waits so long for a place that is fair, then takes any."""
 _QUIET_POWER: Final = 30.0**2
 """About -55 dBm0: a seam in this is not heard."""
 _SMOOTH: Final = 0.85
@@ -73,7 +60,6 @@ _NOISE_SAMPLES: Final = 30 * 8000
 """A far end that stopped without a word is noise for so long, then silence."""
 _COMFORT_TICKS: Final = 60 * 50
 """One that sent comfort noise need not send it again before."""
-_NO_MARGIN: Final = 1 << 40
 _MAX_MISSING: Final = 3000
 """A minute of loss; a larger step in the numbers is a new numbering (RFC 3550 appendix A.1)."""
 _RENUMBERED: Final = 1 << 40
@@ -101,22 +87,6 @@ class Jitter:
         self._timestamp: _Int = _none()
         self._margin: _Int = _none()
         """Smallest margin in this window, samples."""
-        self._spare: _Int = _none()
-        """Looks in a row whose smallest margin was rich."""
-        self._worst: _Int = _none()
-        """Smallest margin over those."""
-        self._grown: _Int = _none()
-        """Tick in which the delay had to grow."""
-        self._gave: _Int = _none()
-        """Tick in which it last was decided to give some back."""
-        self._wary: _Int = _none()
-        """How often that was too early."""
-        self._debt: _Int = _none()
-        """Samples that the reader is to gain (> 0) or to fall back."""
-        self._due: _Int = _none()
-        """Tick from which it need no longer wait for a good place."""
-        self._moved: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
-        """Fell back since the last look: the smallest margin is from before."""
         self._lost: _Int = _none()
         """Samples since what came last ended; 0 while the stream is on."""
         self._comfort: _Int = _none()
@@ -142,8 +112,7 @@ class Jitter:
         self._plc = plc.Concealer(0)
         self._noise = ComfortNoise(0)
         self._drift = DriftMeter(0)
-        self._owing = False
-        """Some leg may have a debt."""
+        self._depth = Depth(0)
         self._tick = 0
         self._grow(capacity)
 
@@ -152,7 +121,7 @@ class Jitter:
         for name, value in list(vars(self).items()):
             if isinstance(value, np.ndarray):
                 setattr(self, name, widen(value, capacity, 0xFF if value.dtype == np.uint8 else 0))
-        for part in (self._plc, self._noise, self._drift):
+        for part in (self._plc, self._noise, self._drift, self._depth):
             part.reserve(capacity)
         self.capacity = capacity
         for slot in range(first, capacity):
@@ -173,8 +142,7 @@ class Jitter:
         self._late_tick[slot] = -1
         self._sequence[slot] = self._streamed[slot] = 0
         self._comfort[slot] = self._comfort_tick[slot] = -1
-        self._wary[slot] = 0
-        self._grown[slot] = self._gave[slot] = -_WARY_TICKS
+        self._depth.reset(slot)
         self._noise.reset(slot)
         self.ssrc[slot] = self._next_ssrc[slot] = self.heard[slot] = -1
         self.received[slot] = self.concealed[slot] = 0
@@ -189,10 +157,8 @@ class Jitter:
         self._first_sequence[slot] = sequence + 0x10000
         self._timestamp[slot] = timestamp
         self._newest[slot] = self._border(slot) + FIRST_DEPTH * FRAME
-        self._margin[slot] = _NO_MARGIN
-        self._worst[slot] = _NO_MARGIN
-        self._spare[slot] = self._debt[slot] = 0
-        self._moved[slot] = False
+        self._margin[slot] = NO_MARGIN
+        self._depth.begin(slot)
         self._comfort[slot] = -1
         self._drift.reset(slot)
         self._transit[slot] = self._tick * FRAME - timestamp
@@ -296,10 +262,10 @@ class Jitter:
             if jump <= 0 or (paused and position - border > _MAX_PAUSE_AHEAD):
                 # The clock of the stream jumped: go on where its last packet ends.
                 position = int(self._newest[slot]) + size * min(step, FRAMES // 2)
-                position = max(position, border + _TARGET)
+                position = max(position, border + TARGET)
             elif position < border and (packet.marker or paused):
                 # A talkspurt begins: whatever the clock did in the pause, this is now.
-                position = border + _TARGET
+                position = border + TARGET
         self._next_ssrc[slot] = -1
         self.received[slot] += 1
         self.heard[slot] = self._tick
@@ -372,7 +338,7 @@ class Jitter:
                 return self._copy(slot, position, payload)
             if late <= MAX_STRAGGLE and int(self._newest[slot]) - border <= MAX_DEPTH * FRAME:
                 # Overtaken and too late: wait for its like from now on.
-                self._owe(slot, -late * FRAME)
+                self._depth.overtaken(slot, late * FRAME, self._tick)
             return False
         if position - border >= _MAX_AHEAD:
             position = border + MAX_DEPTH * FRAME
@@ -384,21 +350,12 @@ class Jitter:
                 self._newest[slot] = position
                 return False
             position += (late if late <= MAX_DEPTH else late + FIRST_DEPTH) * FRAME
-            self._spare[slot] = 0
-            self._grown[slot] = self._tick
+            self._depth.late(slot, self._tick)
         self._late_tick[slot] = -1
         self._newest[slot] = position
         margin = position - int(self._read[slot])
         self._margin[slot] = min(int(self._margin[slot]), margin)
         return self._copy(slot, position, payload)
-
-    def _owe(self, slot: int, samples: int) -> None:
-        """The reader is to fall back by so much, soon."""
-        self._debt[slot] = min(int(self._debt[slot]), samples)
-        self._due[slot] = self._tick
-        self._spare[slot] = 0
-        self._grown[slot] = self._tick
-        self._owing = True
 
     def _copy(self, slot: int, position: int, payload: bytes) -> bool:
         samples = np.frombuffer(payload, np.uint8)
@@ -445,7 +402,7 @@ class Jitter:
             ulaw[crooked] = self._gather(crooked, read[crooked], FRAME)
             self._straighten(crooked)
         self._read[:count] += FRAME
-        if self._owing:
+        if self._depth.owing:
             self._settle(count, fill)
         pcm = self._pcm[:count]
         np.take(g711.ULAW_FLOAT, ulaw, out=pcm, mode="clip")
@@ -514,7 +471,7 @@ class Jitter:
             self._join(rows, start[head] + holes)
 
     def _write_part(self, slots: _Int, start: _Int, length: _Int) -> None:
-        made = self._made_up(slots, start, FRAME)
+        made = _encode(self._instead(slots, start, self._lost[slots], FRAME))
         mask = np.arange(FRAME) < length[:, None]
         self.data.reshape(-1)[self._where(slots, start, FRAME)[mask]] = made[mask]
         self._lost[slots] += length
@@ -536,42 +493,56 @@ class Jitter:
 
     def _fill_in(self, slots: _Int, start: _Int) -> None:
         """Whole frames that are missing."""
+        fresh = self._lost[slots] == 0
+        self._begin_loss(slots[fresh], start[fresh])
         lost = self._lost[slots]
-        fresh = lost == 0
-        if fresh.any():
-            self._begin_loss(slots[fresh], start[fresh])
-            lost = self._lost[slots]
+        self._lost[slots] = lost + FRAME
         voice = lost < plc.LENGTH
+        if voice.any():
+            self._conceal(slots[voice], start[voice], lost[voice])
+        if not voice.all():
+            self._hush(slots[~voice], start[~voice], lost[~voice])
+
+    def _conceal(self, slots: _Int, start: _Int, lost: _Int) -> None:
         frames = self.data.reshape(self.capacity, FRAMES, FRAME)
         where = start // FRAME % FRAMES
-        if voice.any():
-            rows = slots[voice]
-            frames[rows, where[voice]] = self._made_up(rows, start[voice], FRAME)
-            self.concealed[rows] += 1
-        if not voice.all():
-            still = ~voice
-            rows, since = slots[still], lost[still]
-            told = self._told(rows)
-            wanted = self._noise.wanted(rows, told)
-            tired = np.where(
-                told, self._tick - self._comfort_tick[rows] > _COMFORT_TICKS, since > _NOISE_SAMPLES
+        made = self._instead(slots, start, lost, FRAME)
+        after = (where + 1) % FRAMES
+        seen = self._fill[slots, after] >= FRAME
+        if seen.any():
+            # The next frame is here already: make one that leads to it, and nothing is to join.
+            rows = slots[seen]
+            made[seen] = self._plc.bridge(
+                rows, lost[seen], g711.ULAW_FLOAT[frames[rows, after[seen]]]
             )
-            wanted[tired] = 0
-            loud = (wanted > 0) | (self._noise.level(rows) > 0)
-            frames[rows, where[still]] = g711.ULAW_SILENCE
-            if loud.any():
-                rows = rows[loud]
-                noise = self._noise.make(rows, start[still][loud], FRAME, told[loud])
-                noise *= self._noise.follow(rows, wanted[loud])
-                frames[rows, where[still][loud]] = _encode(noise)
-        self._lost[slots] += FRAME
+            self._lost[rows] = 0
+        frames[slots, where] = _encode(made)
+        self.concealed[slots] += 1
 
-    def _made_up(self, slots: _Int, start: _Int, count: int) -> g711.Bytes:
-        return _encode(self._instead(slots, start, count))
+    def _hush(self, slots: _Int, start: _Int, lost: _Int) -> None:
+        """Frames of noise, or silence if that is what the far end is like."""
+        told = self._told(slots)
+        wanted = self._noise.wanted(slots, told)
+        tired = np.where(
+            told,
+            self._tick - self._comfort_tick[slots] > _COMFORT_TICKS,
+            lost > _NOISE_SAMPLES,
+        )
+        wanted[tired] = 0
+        frames = self.data.reshape(self.capacity, FRAMES, FRAME)
+        where = start // FRAME % FRAMES
+        frames[slots, where] = g711.ULAW_SILENCE
+        loud = (wanted > 0) | (self._noise.level(slots) > 0)
+        if loud.any():
+            rows = slots[loud]
+            noise = self._noise.make(rows, start[loud], FRAME, told[loud])
+            noise *= self._noise.follow(rows, wanted[loud])
+            frames[rows, where[loud]] = _encode(noise)
 
-    def _instead(self, slots: _Int, start: _Int, count: int) -> npt.NDArray[np.float32]:
-        """What would be heard of `count` samples from `start` on if they were missing too."""
-        made, gain = self._plc.take(slots, self._lost[slots], count)
+    def _instead(self, slots: _Int, start: _Int, lost: _Int, count: int) -> npt.NDArray[np.float32]:
+        """What is heard of `count` samples from `start` on, `lost` after the loss began, if they
+        are missing."""
+        made, gain = self._plc.take(slots, lost, count)
         level = self._noise.level(slots)
         loud = np.flatnonzero((level > 0) & (gain[:, -1] < 1))
         if len(loud):
@@ -593,7 +564,7 @@ class Jitter:
         if not len(slots):
             return
         overlap = self._plc.overlap(slots, lost)
-        old = self._instead(slots, start, plc.MAX_OVERLAP)
+        old = self._instead(slots, start, lost, plc.MAX_OVERLAP)
         where = self._where(slots, start, plc.MAX_OVERLAP)
         codes = self.data.reshape(-1)[where]
         time = np.arange(1, plc.MAX_OVERLAP + 1)
@@ -613,14 +584,14 @@ class Jitter:
     def _settle(self, count: int, fill: npt.NDArray[np.int32]) -> None:
         """After a frame was read: readers that owe something gain or fall back, where this is not
         heard; `fill` is what that frame was made of."""
-        debt = self._debt[:count]
+        debt = self._depth.debt[:count]
         rows = np.flatnonzero(debt)
         if not len(rows):
-            self._owing = False
+            self._depth.owing = False
             return
         self._settle_unheard(rows, fill)
         # Large debts are paid every tick, small ones may look for a good place more cheaply.
-        urgent = (np.abs(debt[rows]) >= _HASTY) | (self._due[rows] <= self._tick)
+        urgent = (np.abs(debt[rows]) >= MUCH) | (self._depth.due[rows] <= self._tick)
         rows = rows[urgent | ((rows + self._tick) % 4 == 0)]
         rows = rows[(self._lost[rows] == 0) & (fill[rows] >= FRAME)]
         start = self._read[rows] - FRAME
@@ -643,14 +614,14 @@ class Jitter:
         rows = rows[(self._lost[rows] > plc.LENGTH) & (fill[rows] <= 0)]
         if not len(rows):
             return
-        debt = self._debt[rows]
+        debt = self._depth.debt[rows]
         ahead = (self._read[rows] + (FRAME - 1)) // FRAME % FRAMES
         gain = (debt >= FRAME // 2) & (self._fill[rows, ahead] <= 0)
         fall = debt <= -FRAME // 2
         step = np.where(gain, FRAME, np.where(fall, -FRAME, 0))
         self._read[rows] += step
-        self._debt[rows] = np.where(np.abs(debt) < FRAME // 2, 0, debt - step)
-        self._moved[rows[fall]] = True
+        self._depth.debt[rows] = np.where(np.abs(debt) < FRAME // 2, 0, debt - step)
+        self._depth.fell[rows[fall]] = True
 
     def _seam(
         self,
@@ -662,7 +633,7 @@ class Jitter:
         sign: int,
     ) -> None:
         """Let these hear the frames `made` instead, where it is good or must be."""
-        waited = self._tick - self._due[slots]
+        waited = self._tick - self._depth.due[slots]
         power = np.einsum("ij,ij->i", samples, samples) / samples.shape[1]
         good = (
             (alike >= np.where(waited >= 0, _FAIR, _SMOOTH))
@@ -683,52 +654,19 @@ class Jitter:
         else:
             again = after <= before
             self._fill[slots[again], after[again] % FRAMES] = FRAME
-            self._moved[slots] = True
-        left = self._debt[slots] - sign * lag
-        self._debt[slots] = np.where(sign * left < stretch.SHORTEST, 0, left)
+            self._depth.fell[slots] = True
+        left = self._depth.debt[slots] - sign * lag
+        self._depth.debt[slots] = np.where(sign * left < stretch.SHORTEST, 0, left)
 
     def _look_back(self, count: int) -> None:
         """Twice a second: is the delay of each leg what it should be? And how does its far end's
         clock run?"""
-        part, tick = slice(0, count), self._tick
-        margin = self._margin[part]
-        known = (margin < _NO_MARGIN) & ~self._moved[part]
-        rich = known & (margin >= _MOST)
-        self._worst[part] = np.where(
-            rich, np.minimum(self._worst[part], margin), np.where(known, _NO_MARGIN, self._worst[part])
-        )
-        self._spare[part] = np.where(rich, self._spare[part] + 1, np.where(known, 0, self._spare[part]))
-        worst, wary, debt = self._worst[part], self._wary[part], self._debt[part]
-        again = (tick - self._grown[part] <= LOOK_TICKS) & (self._grown[part] - self._gave[part] < _WARY_TICKS)
-        calm = (tick - self._grown[part] > 3 * _WARY_TICKS) & (wary > 0)
-        wary += np.where(again & (wary < _MAX_WARY), 1, 0) - calm
-        self._grown[part] = np.where(calm, tick - 2 * _WARY_TICKS, self._grown[part])
-        # What is owed already and still needed.
-        debt[known & (debt < 0) & (margin >= _LEAST)] = 0
-        over = known & (debt > 0)
-        debt[over] = np.clip(margin[over] - _TARGET, 0, debt[over])
-        patience = np.where(worst - _TARGET >= _HASTY, 1, _PATIENCE) << wary
-        give = rich & (self._spare[part] >= patience)
-        debt[give] = worst[give] - _TARGET
-        self._gave[part] = np.where(give, tick, self._gave[part])
-        self._spare[part][give] = 0
-        worst[give] = _NO_MARGIN
-        # A burst after a stall is late and early at once: it needs no more room.
-        room = self._newest[part] - self._read[part]
-        low = known & (margin < _LEAST) & (debt == 0) & (room < _MOST)
-        debt[low] = margin[low] - _TARGET
-        hasty = give & (debt >= _HASTY)
-        self._due[part] = np.where(
-            hasty, tick, np.where(give | low, tick + _UNHURRIED_TICKS, self._due[part])
-        )
-        self._owing = bool(debt.any())
-        margin[:] = _NO_MARGIN
-        self._moved[part] = False
-        heard = self.heard[part]
-        streamed = self._streamed[part]
+        part, margin = slice(0, count), self._margin[:count]
+        self._depth.look(margin, self._newest[part] - self._read[part], self._tick)
+        margin[:] = NO_MARGIN
+        heard, streamed = self.heard[part], self._streamed[part]
         theirs = np.where(streamed > 0, streamed, self._timestamp[part]) & 0xFFFFFFFF
-        self._drift.look(heard * FRAME, theirs, heard >= tick - 1)
-
+        self._drift.look(heard * FRAME, theirs, heard >= self._tick - 1)
 
     # --- figures --------------------------------------------------------------------------
 

@@ -32,6 +32,12 @@ _WINDOW: Final = 160
 _MIN_POWER: Final = 250.0
 """Per sample; keeps the search from finding pitch in next to nothing."""
 _ROOM: Final = 640
+_FRAME: Final = 160
+_STEP: Final = 80
+"""Samples by which past and future are brought in step."""
+_REACH: Final = 24
+"""A frame is warped by so many samples at most: 15 %."""
+_ALIKE: Final = 0.6
 
 _I64 = npt.NDArray[np.int64]
 _F32 = npt.NDArray[np.float32]
@@ -67,6 +73,15 @@ def find_period(history: _F32) -> _I64:
     energy = np.maximum(np.einsum("njk,njk->nj", near, near), _MIN_POWER * _WINDOW)
     best = np.argmax(product / np.sqrt(energy), axis=1)
     return np.take_along_axis(lags, best[:, None], axis=1)[:, 0]
+
+
+def _correlate(windows: _F32, template: _F32) -> _F32:
+    """(n, lags): normalised, 1 is equal."""
+    product = np.einsum("njk,nk->nj", windows, template)
+    energy = np.einsum("njk,njk->nj", windows, windows)
+    own = np.einsum("nk,nk->n", template, template)
+    alike: _F32 = product / np.sqrt((energy + 1) * (own + 1)[:, None])
+    return alike
 
 
 def _cycle(history: _F32, length: _I64, overlap: _I64, phase: _I64, count: int) -> _F32:
@@ -130,6 +145,44 @@ class Concealer:
         sound that stands for: the rest up to 1 is to be the room's noise."""
         at = np.minimum(since, LENGTH)[:, None] + np.arange(count)
         return self._made[slots[:, None], at].astype(np.float32), self._gain[at]
+
+    def bridge(self, slots: _I64, since: _I64, future: _F32) -> _F32:
+        """The 160 samples between what was made up so far and `future` (n, 160), which is there
+        already when the delay has room for it: better than the recommendation, which cannot see it.
+
+        What the past would become is warped a little so that it arrives in step with the future,
+        and turns by and by into what the future
+        seems to have been before.
+        """
+        period = 4 * self._quarter[slots]
+        at = np.minimum(since, LENGTH - _FRAME)[:, None] + np.arange(_FRAME + _STEP + _REACH)
+        past = self._made[slots[:, None], at].astype(np.float32)
+        windows = np.lib.stride_tricks.sliding_window_view(
+            past[:, _FRAME - _REACH :], _STEP, axis=1
+        )
+        alike = _correlate(windows, future[:, :_STEP])
+        shift = np.arange(-_REACH, _REACH + 1)
+        alike[np.abs(shift)[None, :] > period[:, None] // 2] = -1
+        best = np.argmax(alike, axis=1)
+        sure = np.take_along_axis(alike, best[:, None], axis=1)[:, 0] > _ALIKE
+        time = np.arange(_FRAME)
+        where = time * (1 + np.where(sure, shift[best], 0) / _FRAME)[:, None]
+        whole = where.astype(np.int64)
+        part = (where - whole).astype(np.float32)
+        left = np.take_along_axis(past, whole, axis=1)
+        made = left + part * (np.take_along_axis(past, whole + 1, axis=1) - left)
+
+        lags = np.arange(_SHORTEST, _LONGEST + 1)
+        windows = np.lib.stride_tricks.sliding_window_view(future[:, _SHORTEST:], 40, axis=1)
+        alike = _correlate(windows, future[:, :40])
+        alike[np.abs(lags[None, :] - period[:, None]) > period[:, None] // 5] = -1
+        period = lags[np.argmax(alike, axis=1)]
+        before = np.take_along_axis(future, (time - _FRAME) % period[:, None], axis=1)
+        step = future[:, :1] - np.take_along_axis(future, period[:, None], axis=1)
+        quarter = (period // 4)[:, None]
+        before += step * np.clip((time - _FRAME + quarter) / quarter, 0, 1).astype(np.float32)
+        made += (time / _FRAME).astype(np.float32) * (before - made)
+        return made
 
     def overlap(self, slots: _I64, since: _I64) -> _I64:
         """Samples in which a loss that lasted `since` samples turns into the good ones: a quarter

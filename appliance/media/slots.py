@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
-_Scalar = TypeVar("_Scalar", bound=np.generic)
+_Rows = TypeVar("_Rows", bound=npt.NDArray[Any])
 
 
-def widen(
-    old: np.ndarray[tuple[int, ...], np.dtype[_Scalar]], capacity: int, value: float = 0
-) -> np.ndarray[tuple[int, ...], np.dtype[_Scalar]]:
+def widen(old: _Rows, capacity: int, value: float = 0) -> _Rows:
     """`old` with `capacity` rows; new rows hold `value`."""
     new = np.full((capacity, *old.shape[1:]), value, old.dtype)
     new[: len(old)] = old
-    return new
+    return cast(_Rows, new)

@@ -41,9 +41,7 @@ def shorter(samples: _F32, most: _I64) -> tuple[_F32, _I64, _F32]:
     """Frames (n, 160) made of (n, 280) samples from the frame's first on, by how many samples each
     is shorter, at most `most`, and how alike the ends of the seam are."""
     lags = np.arange(SHORTEST, LONGEST + 1)
-    lag, alike = _alike(
-        samples[:, SHORTEST : LONGEST + SEAM], samples[:, :SEAM], lags, most
-    )
+    lag, alike = _alike(samples[:, SHORTEST : LONGEST + SEAM], samples[:, :SEAM], lags, most)
     return _seam(samples, np.zeros(len(samples), np.int64), lag), lag, alike
 
 
