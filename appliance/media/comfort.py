@@ -25,12 +25,14 @@ _MAX_POLE: Final = 0.95
 """Reflection coefficients are kept below: a filter that rings for ever is no noise."""
 OVERLOAD_RMS: Final = 32124.0
 """0 dBov of mu-law: a square wave of full load (RFC 3389 section 3)."""
-MAX_FLOOR_DBM0: Final = -42.0
+MAX_FLOOR_DBM0: Final = -50.0
 """A far end that was never quiet is not followed by noise louder than this."""
 _MIN_RMS: Final = 3.0
 """Less than mu-law can say."""
 _RISE: Final = 1.06
 """The floor's power may rise by this per look: 3 dB in 2 s."""
+_BIAS: Final = 1.4
+"""The quietest of many frames of a steady noise has so much less power than all of them."""
 TURNS: Final = 8
 """Legs are looked at in turns: each one every so many ticks."""
 
@@ -133,7 +135,7 @@ class ComfortNoise:
     def floor(self, slots: _I64) -> _F32:
         """RMS of each leg's own noise."""
         power = self._power[slots]
-        rms = np.sqrt(np.where(np.isfinite(power), power, 0))
+        rms = np.sqrt(np.where(np.isfinite(power), _BIAS * power, 0))
         return np.minimum(rms, g711.dbm0_to_rms(MAX_FLOOR_DBM0)).astype(np.float32)
 
     def wanted(self, slots: _I64, announced: npt.NDArray[np.bool_]) -> _F32:

@@ -1,10 +1,12 @@
 """How much delay each leg needs, and when its reader is to gain or to fall back.
 
 The measure is the margin: how far ahead of the reader packets land. The smallest of each half
-second is held between half a frame and two. What came too late raises the delay by itself; what
-nearly did, here. What was not needed for four seconds is given back, and at once when it is much,
-for then it stems from a stall. Who needs it again within ten seconds gives back twice as slowly
-from then on, so that a poor network does not breathe.
+second is held between one frame and two: since packets are seen once a tick, a far clock that runs
+slow takes a whole frame off at a time, and that must not be the last one. Of a line, whose samples
+come in any pieces, half a frame is enough. What came too late raises the delay by itself; what
+nearly did, here, when it lasts two seconds. What was not needed for four seconds is given back, and
+at once when it is much, for then it stems from a stall. Who needs it again within ten seconds gives
+back twice as slowly from then on, so that a poor network does not breathe.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from appliance.media.slots import widen
 
 FRAME: Final = 160
 TARGET: Final = FRAME
-LEAST: Final = FRAME // 2
+LEAST: Final = FRAME
+LEAST_OF_LINE: Final = FRAME // 2
 """A margin below this is brought back to the target before something comes too late."""
 MOST: Final = 2 * FRAME
 """One that never was below this has something to give back."""
@@ -29,8 +32,10 @@ NO_MARGIN: Final = 1 << 40
 """Nothing has come since the last look."""
 _PATIENCE: Final = 8
 """Looks in a row with margin to spare before it is given back."""
+_LOW_LOOKS: Final = 4
+"""Looks in a row below `LEAST` before the delay grows: jitter that is rare costs nothing yet."""
 _WARY_TICKS: Final = 500
-_MAX_WARY: Final = 4
+_MAX_WARY: Final = 3
 _UNHURRIED_TICKS: Final = 250
 """So long a quiet or steady place is waited for."""
 
@@ -51,6 +56,8 @@ class Depth:
         """Some leg may have a debt."""
         self._spare: _I64 = np.zeros(capacity, np.int64)
         """Looks in a row whose smallest margin was rich."""
+        self._low: _I64 = np.zeros(capacity, np.int64)
+        """Looks in a row whose smallest margin was too small."""
         self._worst: _I64 = np.zeros(capacity, np.int64)
         """Smallest margin over those."""
         self._grown: _I64 = np.zeros(capacity, np.int64)
@@ -61,7 +68,7 @@ class Depth:
         """How often that was too early."""
 
     def reserve(self, capacity: int) -> None:
-        for name in ("debt", "due", "fell", "_spare", "_worst", "_grown", "_gave", "_wary"):
+        for name in ("debt", "due", "fell", "_spare", "_low", "_worst", "_grown", "_gave", "_wary"):
             setattr(self, name, widen(getattr(self, name), capacity))
 
     def reset(self, slot: int) -> None:
@@ -73,7 +80,7 @@ class Depth:
     def begin(self, slot: int) -> None:
         """A new stream of the same leg."""
         self._worst[slot] = NO_MARGIN
-        self._spare[slot] = self.debt[slot] = 0
+        self._spare[slot] = self._low[slot] = self.debt[slot] = 0
         self.fell[slot] = False
 
     def late(self, slot: int, tick: int) -> None:
@@ -88,9 +95,9 @@ class Depth:
         self.due[slot] = tick
         self.owing = True
 
-    def look(self, margin: _I64, room: _I64, tick: int) -> None:
-        """Every `LOOK_TICKS`: the smallest margin of each leg since the last look, and how far its
-        newest packet is ahead of the reader now."""
+    def look(self, margin: _I64, room: _I64, of_line: npt.NDArray[np.bool_], tick: int) -> None:
+        """Every `LOOK_TICKS`: the smallest margin of each leg since the last look, how far its
+        newest packet is ahead of the reader now, and whether it is a line."""
         part = slice(0, len(margin))
         debt, worst, spare = self.debt[part], self._worst[part], self._spare[part]
         wary, grown = self._wary[part], self._grown[part]
@@ -106,7 +113,8 @@ class Depth:
         grown[calm] = tick - 2 * _WARY_TICKS
 
         # What is owed already: is it still?
-        debt[known & (debt < 0) & (margin >= LEAST)] = 0
+        small = known & (margin < np.where(of_line, LEAST_OF_LINE, LEAST))
+        debt[known & (debt < 0) & ~small] = 0
         over = known & (debt > 0)
         debt[over] = np.clip(margin[over] - TARGET, 0, debt[over])
 
@@ -116,7 +124,11 @@ class Depth:
         spare[give] = 0
         self._gave[part][give] = tick
         # A burst after a stall is late and early at once: it needs no more room.
-        low = known & (margin < LEAST) & (debt == 0) & (room < MOST)
+        small &= room < MOST
+        count = self._low[part]
+        count[known] = np.where(small, count + 1, 0)[known]
+        low = (count >= _LOW_LOOKS) & (debt == 0)
+        count[low] = 0
         debt[low] = margin[low] - TARGET
         due = self.due[part]
         due[give & much] = tick

@@ -1,8 +1,9 @@
 """How fast the far end's clock runs against ours, in ppm, for all legs at once.
 
 Each leg's own time (RTP timestamps, or samples that a line has given) is held against our ticks.
-Only the earliest arrival of each ten seconds counts, since jitter can only be late; through those a
-line is laid by least squares that forgets in a quarter of an hour.
+Of each ten seconds the mean of those arrivals counts that are not much later than the earliest,
+since jitter can only be late; through those a line is laid by least squares that forgets in a
+quarter of an hour. Packets are seen once a tick: one minute tells 300 ppm, five tell 20.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _JUMP: Final = 1600
 """A step of 200 ms is no drift: another clock, or another way through the network."""
 _STRAY: Final = 480
 """The same for the earliest of a block against the line so far."""
+_NEAR: Final = 240
+"""Arrivals within 30 ms of the earliest are counted: ticks are coarse, their mean is finer."""
 _NEVER: Final = 1 << 60
 
 _I64 = npt.NDArray[np.int64]
@@ -41,6 +44,10 @@ class DriftMeter:
         self._lag = np.zeros(capacity, np.int64)
         """Our time minus theirs since the start; falls when theirs runs fast."""
         self._least = np.full(capacity, _NEVER, np.int64)
+        """The smallest of this block."""
+        self._sum = np.zeros(capacity, np.int64)
+        self._count = np.zeros(capacity, np.int64)
+        """Of what was seen in this block, as far as it was near the smallest."""
         self._looks = 0
         self._weight: _F64 = np.zeros(capacity)
         self._t: _F64 = np.zeros(capacity)
@@ -54,12 +61,14 @@ class DriftMeter:
         self._theirs = widen(self._theirs, capacity)
         self._lag = widen(self._lag, capacity)
         self._least = widen(self._least, capacity, _NEVER)
+        self._sum = widen(self._sum, capacity)
+        self._count = widen(self._count, capacity)
         for name in ("_weight", "_t", "_tt", "_y", "_ty"):
             setattr(self, name, widen(getattr(self, name), capacity))
 
     def reset(self, slots: _I64 | int) -> None:
         self._ours[slots] = -1
-        self._lag[slots] = 0
+        self._lag[slots] = self._sum[slots] = self._count[slots] = 0
         self._least[slots] = _NEVER
         for sums in (self._weight, self._t, self._tt, self._y, self._ty):
             sums[slots] = 0
@@ -77,17 +86,19 @@ class DriftMeter:
         self._lag[:count] += np.where(known & ~jumped, step, 0)
         self._ours[:count] = np.where(fresh, ours, self._ours[:count])
         self._theirs[:count] = np.where(fresh, theirs, self._theirs[:count])
-        self._least[:count] = np.where(
-            fresh, np.minimum(self._least[:count], self._lag[:count]), self._least[:count]
-        )
+        lag, least = self._lag[:count], self._least[:count]
+        least[fresh] = np.minimum(least, lag)[fresh]
+        near = fresh & (lag <= least + _NEAR)
+        self._sum[:count][near] += lag[near]
+        self._count[:count] += near
         self._looks += 1
         if self._looks % BLOCK_LOOKS == 0:
             self._end_block(count)
 
     def _end_block(self, count: int) -> None:
         part = slice(0, count)
-        y = self._least[part].astype(np.float64)
-        some = self._least[part] != _NEVER
+        some = self._count[part] > 0
+        y = self._sum[part] / np.maximum(self._count[part], 1)
         slope, level = self._line(part)
         stray = some & (self._weight[part] >= 3) & (np.abs(y - level - slope) > _STRAY)
         if stray.any():
@@ -104,6 +115,7 @@ class DriftMeter:
         weight += some
         sum_y += np.where(some, y, 0)
         self._least[part] = _NEVER
+        self._sum[part] = self._count[part] = 0
 
     def _line(self, part: slice) -> tuple[_F64, _F64]:
         """Slope per block, and level at the newest block."""

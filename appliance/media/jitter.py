@@ -12,8 +12,8 @@ What is missing when it is due is made up in its place in the ring: by concealme
 always stands before the reader, and a leg that loses nothing costs nothing.
 
 The delay of a leg is how far packets land ahead of the reader (its margin). It starts at one frame
-and is held between half a frame and two: it grows when packets come too late or nearly so, and is
-given back when they no longer do, so that neither a stall nor a far clock that runs fast costs
+and is held between that and two: it grows when packets come too late or nearly so, and is given
+back when they no longer do, so that neither a stall nor a far clock that runs fast costs
 delay for the rest of the call. The reader gains or loses a pitch period at a time where it is not
 heard (`appliance.media.stretch`), at once after a stall, in a quiet place when there is time. Only
 then does it leave the border of frames; bytes between two such places are never touched. A clock
@@ -149,14 +149,15 @@ class Jitter:
         self.jitter[slot] = 0.0
         self._begin(slot, 0, 0)
 
-    def _begin(self, slot: int, sequence: int, timestamp: int) -> None:
-        """The stream starts (again): its first packet is to be played `FIRST_DEPTH` from now."""
+    def _begin(self, slot: int, sequence: int, timestamp: int, size: int = FRAME) -> None:
+        """The stream starts (again): its first packet is to be played `FIRST_DEPTH` from now, or
+        a little later if its `size` is such that the next may come less far ahead."""
         self._seen[slot] = -1
         # Extended numbers start high enough for packets from before the first to stay positive.
         self._sequence[slot] = sequence + 0x10000
         self._first_sequence[slot] = sequence + 0x10000
         self._timestamp[slot] = timestamp
-        self._newest[slot] = self._border(slot) + FIRST_DEPTH * FRAME
+        self._newest[slot] = self._border(slot) + FIRST_DEPTH * FRAME + -size % FRAME
         self._margin[slot] = NO_MARGIN
         self._depth.begin(slot)
         self._comfort[slot] = -1
@@ -249,7 +250,7 @@ class Jitter:
                 self._next_ssrc[slot] = _RENUMBERED + ((packet.sequence + 1) & 0xFFFF)
                 return False
             self.received[slot] = 0
-            self._begin(slot, packet.sequence, packet.timestamp)
+            self._begin(slot, packet.sequence, packet.timestamp, len(packet.payload))
             return self.put(slot, packet)
         if started and self._seen[slot, extended % FRAMES] == extended:
             return False
@@ -284,7 +285,7 @@ class Jitter:
             return False
         self.ssrc[slot] = packet.ssrc
         self.received[slot] = 0
-        self._begin(slot, packet.sequence, packet.timestamp)
+        self._begin(slot, packet.sequence, packet.timestamp, len(packet.payload))
         return True
 
     def comfort(self, slot: int, packet: rtp.Packet) -> None:
@@ -655,17 +656,39 @@ class Jitter:
             again = after <= before
             self._fill[slots[again], after[again] % FRAMES] = FRAME
             self._depth.fell[slots] = True
+        for slot in slots[self._streamed[slots] > 0]:
+            self._rebase(int(slot))
         left = self._depth.debt[slots] - sign * lag
         self._depth.debt[slots] = np.where(sign * left < stretch.SHORTEST, 0, left)
+
+    def _rebase(self, slot: int) -> None:
+        """Bring the reader of a line back onto the border of frames by moving what it is going to
+        read, and what it has read lately: a line's samples need no fixed place, and come so close
+        to their time that a reader between two frames would miss the end of the second."""
+        read, border = int(self._read[slot]), self._border(slot)
+        end = int(self._newest[slot] + self._timestamp[slot])
+        first, last = border // FRAME, end // FRAME
+        frames = np.arange(first, last) % FRAMES
+        if last - first > FRAMES // 2 or not (self._fill[slot, frames] >= FRAME).all():
+            return
+        which, start = np.array([slot]), np.array([read - plc.HISTORY])
+        kept = self._gather(which, start, end - read + plc.HISTORY)
+        move = border - read
+        self.data.reshape(-1)[self._where(which, start + move, kept.shape[1])] = kept
+        self._read[slot] = border
+        self._newest[slot] += move
+        for frame in range(first, (end + move) // FRAME + 1):
+            self._fill[slot, frame % FRAMES] = min(FRAME, end + move - frame * FRAME)
 
     def _look_back(self, count: int) -> None:
         """Twice a second: is the delay of each leg what it should be? And how does its far end's
         clock run?"""
         part, margin = slice(0, count), self._margin[:count]
-        self._depth.look(margin, self._newest[part] - self._read[part], self._tick)
-        margin[:] = NO_MARGIN
         heard, streamed = self.heard[part], self._streamed[part]
-        theirs = np.where(streamed > 0, streamed, self._timestamp[part]) & 0xFFFFFFFF
+        line = streamed > 0
+        self._depth.look(margin, self._newest[part] - self._read[part], line, self._tick)
+        margin[:] = NO_MARGIN
+        theirs = np.where(line, streamed, self._timestamp[part]) & 0xFFFFFFFF
         self._drift.look(heard * FRAME, theirs, heard >= self._tick - 1)
 
     # --- figures --------------------------------------------------------------------------
@@ -692,4 +715,4 @@ class Jitter:
 
 
 def _encode(samples: npt.NDArray[np.float32]) -> g711.Bytes:
-    return g711.ulaw_encode(np.clip(samples, -32124, 32124).astype(np.int16))
+    return g711.ulaw_encode(np.rint(np.clip(samples, -32124, 32124)).astype(np.int16))
