@@ -33,8 +33,7 @@ _RISE: Final = 1.06
 """The floor's power may rise by this per look: 3 dB in 2 s."""
 _BIAS: Final = 1.4
 """The quietest of many frames of a steady noise has so much less power than all of them."""
-TURNS: Final = 8
-"""Legs are looked at in turns: each one every so many ticks."""
+LISTEN_TICKS: Final = 8
 
 _I64 = npt.NDArray[np.int64]
 _F32 = npt.NDArray[np.float32]
@@ -119,18 +118,16 @@ class ComfortNoise:
             self._taps[slot] = taps
         return True
 
-    def listen(self, turn: int, pcm: _F32, real: npt.NDArray[np.bool_]) -> None:
-        """Follow the noise floor of each `TURNS`-th leg from `turn` on; (n, 160) samples of all
-        legs, of which only those that are `real` count."""
-        mine = slice(turn, len(pcm), TURNS)
-        part = pcm[mine]
-        mean = part.mean(axis=1)
-        power = np.einsum("ij,ij->i", part, part) / part.shape[1] - mean * mean
-        known = self._power[: len(pcm)][mine]
+    def listen(self, pcm: _F32, real: npt.NDArray[np.bool_]) -> None:
+        """Every `LISTEN_TICKS`, follow the noise floors: (n, 160) samples of all legs, of which
+        only those that are `real` count."""
+        mean = pcm.mean(axis=1)
+        power = np.einsum("ij,ij->i", pcm, pcm) / pcm.shape[1] - mean * mean
+        known = self._power[: len(pcm)]
         # A floor of nothing could not rise by a factor.
         risen = np.maximum(known * np.float32(_RISE), np.float32(1.0))
         now = np.minimum(np.maximum(power, 0), risen)
-        known[:] = np.where(real[mine], now, known)
+        known[:] = np.where(real, now, known)
 
     def floor(self, slots: _I64) -> _F32:
         """RMS of each leg's own noise."""

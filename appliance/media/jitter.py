@@ -29,7 +29,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.media import g711, plc, rtp, stretch
-from appliance.media.comfort import TURNS, ComfortNoise
+from appliance.media.comfort import LISTEN_TICKS, ComfortNoise
 from appliance.media.depth import LOOK_TICKS, MUCH, NO_MARGIN, TARGET, Depth
 from appliance.media.drift import DriftMeter
 from appliance.media.slots import widen
@@ -123,6 +123,8 @@ class Jitter:
                 setattr(self, name, widen(value, capacity, 0xFF if value.dtype == np.uint8 else 0))
         for part in (self._plc, self._noise, self._drift, self._depth):
             part.reserve(capacity)
+        # In a tuple: it is no state.
+        self._windows = (np.lib.stride_tricks.sliding_window_view(self.data, FRAME, axis=1),)
         self.capacity = capacity
         for slot in range(first, capacity):
             self.reset(slot)
@@ -138,7 +140,7 @@ class Jitter:
         # What was said in this slot before must not be heard in a concealed frame.
         self.data[slot] = g711.ULAW_SILENCE
         self._read[slot] = 0
-        self._lost[slot] = plc.LENGTH
+        self._lost[slot] = _NOISE_SAMPLES
         self._late_tick[slot] = -1
         self._sequence[slot] = self._streamed[slot] = 0
         self._comfort[slot] = self._comfort_tick[slot] = -1
@@ -400,14 +402,15 @@ class Jitter:
         ulaw[:] = frames[index, where]
         crooked = np.flatnonzero(read != last * FRAME)
         if len(crooked):
-            ulaw[crooked] = self._gather(crooked, read[crooked], FRAME)
+            ulaw[crooked] = self._between(crooked, read[crooked])
             self._straighten(crooked)
         self._read[:count] += FRAME
         if self._depth.owing:
             self._settle(count, fill)
         pcm = self._pcm[:count]
         np.take(g711.ULAW_FLOAT, ulaw, out=pcm, mode="clip")
-        self._noise.listen(self._tick % TURNS, pcm, self._lost[:count] == 0)
+        if self._tick % LISTEN_TICKS == 0:
+            self._noise.listen(pcm, self._lost[:count] == 0)
         if self._tick % LOOK_TICKS == 0:
             self._look_back(count)
         return ulaw, pcm
@@ -429,6 +432,16 @@ class Jitter:
 
     def _gather(self, slots: _Int, start: _Int, count: int) -> g711.Bytes:
         return self.data.reshape(-1)[self._where(slots, start, count)]
+
+    def _between(self, slots: _Int, start: _Int) -> g711.Bytes:
+        """One frame from anywhere; much cheaper than `_gather` where the ring does not end."""
+        at = start % RING
+        within = np.minimum(at, RING - FRAME)
+        found: g711.Bytes = self._windows[0][slots, within]
+        around = np.flatnonzero(at != within)
+        if len(around):
+            found[around] = self._gather(slots[around], start[around], FRAME)
+        return found
 
     def _sound(self, slots: _Int, start: _Int, count: int) -> npt.NDArray[np.float32]:
         return g711.ULAW_FLOAT[self._gather(slots, start, count)]
@@ -523,16 +536,18 @@ class Jitter:
     def _hush(self, slots: _Int, start: _Int, lost: _Int) -> None:
         """Frames of noise, or silence if that is what the far end is like."""
         told = self._told(slots)
+        frames = self.data.reshape(self.capacity, FRAMES, FRAME)
+        where = start // FRAME % FRAMES
+        frames[slots, where] = g711.ULAW_SILENCE
+        if not ((lost < _NOISE_SAMPLES) | told | (self._noise.level(slots) > 0)).any():
+            return
         wanted = self._noise.wanted(slots, told)
         tired = np.where(
             told,
             self._tick - self._comfort_tick[slots] > _COMFORT_TICKS,
-            lost > _NOISE_SAMPLES,
+            lost >= _NOISE_SAMPLES,
         )
         wanted[tired] = 0
-        frames = self.data.reshape(self.capacity, FRAMES, FRAME)
-        where = start // FRAME % FRAMES
-        frames[slots, where] = g711.ULAW_SILENCE
         loud = (wanted > 0) | (self._noise.level(slots) > 0)
         if loud.any():
             rows = slots[loud]

@@ -68,7 +68,7 @@ def find_period(history: _F32) -> _I64:
     template = history[:, -_WINDOW:]
     lags = np.clip(coarse[:, None] + np.array((1, 0, -1)), _SHORTEST, _LONGEST)
     at = HISTORY - _WINDOW - lags[:, :, None] + np.arange(_WINDOW)
-    near = np.take_along_axis(history[:, None, :], at, axis=2)
+    near = _pick(history, at.reshape(len(history), -1)).reshape(at.shape)
     product = np.einsum("njk,nk->nj", near, template)
     energy = np.maximum(np.einsum("njk,njk->nj", near, near), _MIN_POWER * _WINDOW)
     best = np.argmax(product / np.sqrt(energy), axis=1)
@@ -84,17 +84,24 @@ def _correlate(windows: _F32, template: _F32) -> _F32:
     return alike
 
 
+def _pick(rows: _F32, at: _I64) -> _F32:
+    """`rows[i, at[i, j]]`: a flat gather is twice as fast as `take_along_axis`."""
+    start = np.arange(0, rows.size, rows.shape[1])[:, None]
+    found: _F32 = rows.reshape(-1).take(at + start, mode="clip")
+    return found
+
+
 def _cycle(history: _F32, length: _I64, overlap: _I64, phase: _I64, count: int) -> _F32:
     """The last `length` samples of each row over and over, from `phase` on. The last `overlap` of
     them turn into what came before the first, so that the seam is not heard."""
+    tail = HISTORY - _LONGEST // 4
+    time = np.arange(tail, HISTORY)
+    weight = np.maximum(time - HISTORY + overlap[:, None], 0) / overlap[:, None].astype(np.float32)
+    smooth = history.copy()
+    before = _pick(history, np.maximum(time - length[:, None], 0))
+    smooth[:, tail:] += weight.astype(np.float32) * (before - history[:, tail:])
     at = (phase[:, None] + np.arange(count)) % length[:, None]
-    source = HISTORY - length[:, None] + at
-    main = np.take_along_axis(history, source, axis=1)
-    before = np.take_along_axis(history, np.maximum(source - length[:, None], 0), axis=1)
-    start = (length - overlap)[:, None]
-    weight = np.maximum(at - start, 0).astype(np.float32) / overlap[:, None].astype(np.float32)
-    made: _F32 = main + weight * (before - main)
-    return made
+    return _pick(smooth, at + (HISTORY - length)[:, None])
 
 
 def extend(history: _F32) -> tuple[_F32, _I64]:
@@ -116,7 +123,7 @@ def extend(history: _F32) -> tuple[_F32, _I64]:
     made[:, 2 * _PLAIN :] = three
     made[:, _PLAIN : _PLAIN + tail] += (1 - fade) * (one[:, _PLAIN:] - two[:, :tail])
     made[:, 2 * _PLAIN : 2 * _PLAIN + tail] += (1 - fade) * (two[:, _PLAIN:] - three[:, :tail])
-    before = np.take_along_axis(history, (HISTORY - 1 - period)[:, None], axis=1)
+    before = _pick(history, (HISTORY - 1 - period)[:, None])
     made[:, :tail] += (1 - fade) * (history[:, -1:] - before)
     return made, period
 
@@ -169,16 +176,16 @@ class Concealer:
         where = time * (1 + np.where(sure, shift[best], 0) / _FRAME)[:, None]
         whole = where.astype(np.int64)
         part = (where - whole).astype(np.float32)
-        left = np.take_along_axis(past, whole, axis=1)
-        made = left + part * (np.take_along_axis(past, whole + 1, axis=1) - left)
+        left = _pick(past, whole)
+        made = left + part * (_pick(past, whole + 1) - left)
 
         lags = np.arange(_SHORTEST, _LONGEST + 1)
         windows = np.lib.stride_tricks.sliding_window_view(future[:, _SHORTEST:], 40, axis=1)
         alike = _correlate(windows, future[:, :40])
         alike[np.abs(lags[None, :] - period[:, None]) > period[:, None] // 5] = -1
         period = lags[np.argmax(alike, axis=1)]
-        before = np.take_along_axis(future, (time - _FRAME) % period[:, None], axis=1)
-        step = future[:, :1] - np.take_along_axis(future, period[:, None], axis=1)
+        before = _pick(future, (time - _FRAME) % period[:, None])
+        step = future[:, :1] - _pick(future, period[:, None])
         quarter = (period // 4)[:, None]
         before += step * np.clip((time - _FRAME + quarter) / quarter, 0, 1).astype(np.float32)
         made += (time / _FRAME).astype(np.float32) * (before - made)
