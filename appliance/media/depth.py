@@ -36,8 +36,8 @@ _LOW_LOOKS: Final = 4
 """Looks in a row below `LEAST` before the delay grows: jitter that is rare costs nothing yet."""
 _WARY_TICKS: Final = 500
 _MAX_WARY: Final = 3
-_UNHURRIED_TICKS: Final = 250
-"""So long a quiet or steady place is waited for."""
+_UNHURRIED_TICKS: Final = 1000
+"""So long a quiet or steady place is waited for: a clock 200 ppm off moves 4 ms in that time."""
 
 _I64 = npt.NDArray[np.int64]
 

@@ -53,7 +53,7 @@ def _read_ns(
                 assert packet is not None
                 ring.put(int(came[index]), packet)
         if crooked and tick == 50:
-            ring._depth.debt[:legs] = 50
+            ring._depth.debt[:legs] = -50
             ring._depth.owing = True
         before = time.thread_time()
         ring.read(legs)
