@@ -603,6 +603,8 @@ class Engine:
 
     def _look_for_silence(self) -> None:
         high = self.high
+        # Who said that nothing would come for a while is not missed.
+        self._since[:high][self.ring.comforted(high)] = self.now
         last = np.maximum(self.ring.heard[:high], self._since[:high])
         quiet = (self.now - last) * TICK_MS
         heard = quiet < QUIET_MS

@@ -448,7 +448,7 @@ class PacketIO:
             if digit is not None:
                 self._engine.key(port.leg, digit, "rfc4733", passed)
         elif packet.payload_type == rtp.COMFORT_NOISE:
-            ring.saw_other(port.slot)
+            ring.comfort(port.slot, packet)
 
     def _learn(self) -> None:
         """Ports that do not know yet where their packets come from."""
