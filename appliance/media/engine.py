@@ -11,7 +11,7 @@ leaves what is to be sent in `out`; events gather in `take_events`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from appliance.media import dtmf, g711, protocol
 from appliance.media.jitter import FRAME, Jitter
+from appliance.media.rooms import Mixer, Seat, add
 from appliance.media.tones import ToneDetector, TonePlan, make_tone
 
 TICK_MS: Final = 20
@@ -106,6 +107,14 @@ class Leg:
     last_inband: tuple[str, int] = ("", -1)
     bridge: _Bridge | None = None
     peer: Leg | None = None
+    room: int | None = None
+    seat: protocol.Member | None = None
+    """Its place in that room."""
+
+    @property
+    def together(self) -> bool:
+        """Whether it hears other legs: prompts are added to those, music and tones wait."""
+        return self.peer is not None or (self.seat is not None and self.seat.hears)
 
     @property
     def sounds(self) -> bool:
@@ -128,21 +137,33 @@ class _Segment:
     at once."""
 
     left: int | None
-    right: int | None
+    right: tuple[int, ...]
+    """All that speak on this side."""
     since: int
     turn: int
+
+
+def _no_slots() -> _I64:
+    return np.empty(0, np.int64)
+
+
+def _index(slots: Iterable[int]) -> _I64:
+    return np.fromiter(slots, np.int64)
 
 
 @dataclass(slots=True)
 class _Routes:
     """What the tick needs to know of legs and bridges, made anew when they change."""
 
-    to: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
-    of: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
+    to: _I64 = field(default_factory=_no_slots)
+    of: _I64 = field(default_factory=_no_slots)
     """Slot `to[i]` hears slot `of[i]`."""
+    rooms: Mixer = field(default_factory=Mixer)
+    through: tuple[_I64, _I64] = field(default_factory=lambda: (_no_slots(), _no_slots()))
+    """Slots that are heard, and by whom, where nothing is added to their bytes."""
     sounding: list[Leg] = field(default_factory=list)
-    keys: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
-    tones: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
+    keys: _I64 = field(default_factory=_no_slots)
+    tones: _I64 = field(default_factory=_no_slots)
 
 
 class Engine:
@@ -151,7 +172,8 @@ class Engine:
     def __init__(self, plan: TonePlan, tape: Tape) -> None:
         self._tape = tape
         self.legs: dict[int, Leg] = {}
-        self.recordings: dict[str, tuple[int | None, int | None]] = {}
+        self.recordings: dict[str, tuple[int | None, ...]] = {}
+        """Legs on the left, on the right, and more of those on the right."""
         self.ring = Jitter(_FIRST_CAPACITY)
         self.high = 0
         """Slots below this may be in use."""
@@ -165,13 +187,15 @@ class Engine:
         self._routes = _Routes()
         self._stale = False
         self._expects = np.zeros(_FIRST_CAPACITY, np.bool_)
+        self.held = np.zeros(_FIRST_CAPACITY, np.bool_)
+        """Slots that are sent nothing in this tick, so what is played to them waits."""
         self._since = np.zeros(_FIRST_CAPACITY, np.int64)
         self._quiet_next = np.zeros(_FIRST_CAPACITY, np.int64)
         self._out = np.full((_FIRST_CAPACITY, FRAME), g711.ULAW_SILENCE, np.uint8)
         self._frame = np.empty(FRAME, np.uint8)
         self._reel: g711.Bytes = np.empty((REEL_TICKS, _FIRST_CAPACITY, FRAME), np.uint8)
         self._segments: dict[str, _Segment] = {}
-        self._known: dict[str, tuple[int | None, int | None]] = {}
+        self._known: dict[str, tuple[int | None, ...]] = {}
         self._due: list[list[str]] = [[] for _ in range(REEL_TICKS)]
         self._started = 0
         self._dtmf = dtmf.DtmfDetector(_FIRST_CAPACITY)
@@ -200,7 +224,7 @@ class Engine:
         self._reserve(slot + 1)
         self.high = max(self.high, slot + 1)
         self.ring.reset(slot)
-        self._expects[slot] = False
+        self._expects[slot] = self.held[slot] = False
         leg = Leg(number, slot, door, name)
         self.legs[number] = leg
         self._by_slot[slot] = leg
@@ -215,11 +239,8 @@ class Engine:
         del self.legs[number]
         if leg.bridge is not None:
             self.unbridge(leg.bridge.number)
-        for recording, (left, right) in self.recordings.items():
-            self.recordings[recording] = (
-                None if left == number else left,
-                None if right == number else right,
-            )
+        for recording, sides in self.recordings.items():
+            self.recordings[recording] = tuple(None if n == number else n for n in sides)
         self._by_slot.pop(leg.slot)
         self._free.append(leg.slot)
         self._expects[leg.slot] = False
@@ -235,7 +256,7 @@ class Engine:
         capacity = self.ring.capacity
         self._dtmf.reserve(capacity)
         self._tones.reserve(capacity)
-        for name in ("_expects", "_since", "_quiet_next"):
+        for name in ("_expects", "held", "_since", "_quiet_next"):
             old = getattr(self, name)
             new = np.zeros(capacity, old.dtype)
             new[: len(old)] = old
@@ -334,9 +355,9 @@ class Engine:
         leg.listen_keys, leg.listen_tones = keys, tones
         self._stale = True
 
-    def key(self, leg: Leg, digit: str, source: protocol.Source) -> None:
+    def key(self, leg: Leg, digit: str, source: protocol.Source, passed_on: bool = False) -> None:
         """A key that did not come as sound; in a bridge it is pressed on the other side too, as
-        one in the audio would be heard there."""
+        one in the audio would be heard there, unless it was passed on as it came."""
         if source in ("rfc4733", "page") and not leg.has_events:
             leg.has_events = True
             self._stale = True
@@ -345,10 +366,10 @@ class Engine:
                 return
         if leg.listen_keys:
             self._events.append(protocol.Key(leg.number, digit, source))
-        if leg.peer is not None and source != "device":
+        if leg.peer is not None and source != "device" and not passed_on:
             self.send_keys(leg.peer.number, digit)
 
-    # --- bridges -----------------------------------------------------------------------------
+    # --- bridges and rooms -------------------------------------------------------------------
 
     def bridge(self, number: int, a: int, b: int) -> None:
         first, second = self.legs.get(a), self.legs.get(b)
@@ -358,6 +379,7 @@ class Engine:
         for leg in (first, second):
             if leg.bridge is not None:
                 self.unbridge(leg.bridge.number)
+            leg.room = leg.seat = None
         bridge = _Bridge(number, first, second, self.now)
         first.bridge = second.bridge = bridge
         first.peer, second.peer = second, first
@@ -375,6 +397,19 @@ class Engine:
             self._waiting.remove(bridge)
         self._stale = True
 
+    def room(self, number: int, members: tuple[protocol.Member, ...]) -> None:
+        """These legs and no others are in the room now; nobody ends it."""
+        for leg in self.legs.values():
+            if leg.room == number:
+                leg.room = leg.seat = None
+        for member in members:
+            found = self.legs.get(member.leg)
+            if found is not None:
+                if found.bridge is not None:
+                    self.unbridge(found.bridge.number)
+                found.room, found.seat = number, member
+        self._stale = True
+
     # --- the tick ----------------------------------------------------------------------------
 
     @property
@@ -385,14 +420,29 @@ class Engine:
     def begin_tick(self) -> None:
         """From here on what is put into `ring` belongs to the new tick."""
         self.now += 1
-        self.ring.begin_tick(self.now)
-
-    def tick(self) -> None:
-        """Read, listen, mix. `begin_tick` and all that arrived came before."""
         if self._stale or self.recordings != self._known:
             self._rewind()
         if self._stale:
             self._reroute()
+        self.ring.begin_tick(self.now)
+
+    @property
+    def through(self) -> tuple[_I64, _I64]:
+        """Slots that are heard, and by whom, where a listener hears one leg's bytes and nothing
+        else in this tick."""
+        return self._routes.through
+
+    def hears(self, listener: int, speaker: int) -> bool:
+        """Whether the leg in one slot hears the one in the other."""
+        ear, mouth = self._by_slot.get(listener), self._by_slot.get(speaker)
+        if ear is None or mouth is None:
+            return False
+        return ear.peer is mouth or (
+            ear.together and ear.room is not None and ear.room == mouth.room
+        )
+
+    def tick(self) -> None:
+        """Read, listen, mix. `begin_tick` and all that arrived came before."""
         ulaw, pcm = self.ring.read(self.high)
         self._listen(pcm)
         self._mix(ulaw, pcm)
@@ -428,10 +478,10 @@ class Engine:
         if segment is None or segment.since > until:
             return
         ticks = np.arange(segment.since, until + 1) % REEL_TICKS
-        left, right = (
-            None if slot is None else self._reel[ticks, slot]
-            for slot in (segment.left, segment.right)
-        )
+        left = None if segment.left is None else self._reel[ticks, segment.left]
+        right = None
+        if segment.right:
+            right = add([self._reel[ticks, slot] for slot in segment.right])
         segment.since = until + 1
         self._tape.feed(recording, left, right, len(ticks))
 
@@ -442,8 +492,9 @@ class Engine:
             self._hand_over(name, self.now - 1)
             self._due[self._segments.pop(name).turn].remove(name)
         for name, numbers in self._known.items():
-            legs = (None if number is None else self.legs.get(number) for number in numbers)
-            left, right = (None if leg is None else leg.slot for leg in legs)
+            legs = [None if number is None else self.legs.get(number) for number in numbers]
+            left = None if legs[0] is None else legs[0].slot
+            right = tuple(leg.slot for leg in legs[1:] if leg is not None)
             segment = self._segments.get(name)
             if segment is None:
                 # Steps of 37 of 100 keep recordings that start together well apart.
@@ -461,6 +512,14 @@ class Engine:
         pairs = [(bridge.a.slot, bridge.b.slot) for bridge in self._bridges.values()]
         routes.to = np.array([slot for pair in pairs for slot in pair], np.int64)
         routes.of = np.array([slot for a, b in pairs for slot in (b, a)], np.int64)
+        heard = [
+            (one.slot, other.slot)
+            for bridge in self._bridges.values()
+            for one, other in ((bridge.a, bridge.b), (bridge.b, bridge.a))
+            if other.play is None and other.keys is None
+        ]
+        routes.through = (_index(slot for slot, _ in heard), _index(slot for _, slot in heard))
+        routes.rooms = self._rooms()
         legs = self.legs.values()
         routes.sounding = [leg for leg in legs if leg.sounds]
         # In order, so that they are worked on in place.
@@ -476,6 +535,17 @@ class Engine:
             [leg.slot for leg in legs if leg.listen_tones or leg.watch_line], np.int64
         )
         self._routes = routes
+
+    def _rooms(self) -> Mixer:
+        rooms: dict[int, list[Seat]] = {}
+        for leg in self.legs.values():
+            if leg.room is not None and leg.seat is not None:
+                only = leg.seat.heard_by
+                if only is not None:
+                    only = tuple(self.legs[n].slot for n in only if n in self.legs)
+                seat = Seat(leg.slot, None if only is None else frozenset(only), leg.seat.hears)
+                rooms.setdefault(leg.room, []).append(seat)
+        return Mixer(rooms.values())
 
     def _listen(self, pcm: _F32) -> None:
         for slot, digit in self._dtmf.process(pcm, self._routes.keys):
@@ -495,10 +565,12 @@ class Engine:
         routes = self._routes
         if len(routes.to):
             out[routes.to] = ulaw[routes.of]
+        routes.rooms.mix(pcm, out)
         for leg in routes.sounding:
-            self._sound(leg, out[leg.slot], pcm)
+            if not self.held[leg.slot]:
+                self._sound(leg, out[leg.slot])
 
-    def _sound(self, leg: Leg, out: g711.Bytes, pcm: _F32) -> None:
+    def _sound(self, leg: Leg, out: g711.Bytes) -> None:
         """Add what is played to one leg to what it hears."""
         if leg.keys is not None:
             if leg.keys.frame(out):
@@ -509,15 +581,13 @@ class Engine:
         if play is not None:
             frame = self._frame
             if play.frame(frame):
-                if leg.peer is None:
+                if not leg.together:
                     out[:] = frame
                 elif play.audio is not None:
-                    both = pcm[leg.peer.slot].astype(np.int32) + g711.ULAW_DECODE[frame]
-                    clipped = np.clip(both, -32768, 32767).astype(np.int16)
-                    out[:] = g711.ulaw_encode(clipped)
+                    out[:] = add((out, frame))
                 return
             self._end_play(leg, "done")
-        if leg.peer is not None:
+        if leg.together:
             return
         lasting = leg.tone or leg.music
         if lasting is not None:
@@ -533,6 +603,8 @@ class Engine:
 
     def _look_for_silence(self) -> None:
         high = self.high
+        # Who said that nothing would come for a while is not missed.
+        self._since[:high][self.ring.comforted(high)] = self.now
         last = np.maximum(self.ring.heard[:high], self._since[:high])
         quiet = (self.now - last) * TICK_MS
         heard = quiet < QUIET_MS

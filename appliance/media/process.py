@@ -23,6 +23,7 @@ from appliance import ipc
 from appliance.browser.port import PeerStateName
 from appliance.lines import line as port
 from appliance.media import g711, protocol, rtp
+from appliance.media.beat import Beat
 from appliance.media.doors import (
     LineDoor,
     LineFactory,
@@ -45,6 +46,8 @@ from appliance.media.wav import WavError
 log = logging.getLogger("centrala.media")
 
 TICK_S: Final = 0.02
+RELAYS: Final = 4
+"""Packets that are only passed on are so this often in a tick: every 5 ms."""
 MAX_LATE_S: Final = 0.06
 """Later than this, what is due is skipped: calls would carry the delay for ever."""
 ORPHAN_S: Final = 10.0
@@ -78,7 +81,9 @@ class MediaProcess(PeerOwner):
         self._work: list[float] = []
         self._late: list[float] = []
         self._deadline = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._ticking = False
+        self._between = 0
+        """Times to pass packets on before the next tick."""
         self._orphaned: asyncio.TimerHandle | None = None
         self._commands: dict[type, Callable[[Any], None]] = {
             protocol.Setup: self._setup,
@@ -95,6 +100,7 @@ class MediaProcess(PeerOwner):
             protocol.SendKeys: lambda c: self._engine.send_keys(c.leg, c.digits),
             protocol.Bridge: lambda c: self._engine.bridge(c.bridge, c.a, c.b),
             protocol.Unbridge: lambda c: self._engine.unbridge(c.bridge),
+            protocol.Room: lambda c: self._engine.room(c.room, c.members),
             protocol.StartRecording: self._start_recording,
             protocol.StopRecording: lambda c: self._stop_recording(c.recording),
             protocol.AnswerLine: lambda c: self._with_driver(c.line, lambda d: d.answer()),
@@ -114,6 +120,7 @@ class MediaProcess(PeerOwner):
         self._engine = Engine(plan_for("de"), self._recorder)
         self._io = PacketIO(self._engine)
         self._quality = QualityWatch(self._engine, self._far_end)
+        self._beat = Beat(self._loop, self._wake)
         server: asyncio.Server | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -135,8 +142,8 @@ class MediaProcess(PeerOwner):
 
     async def _finish(self) -> None:
         self._drop_legs()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._ticking = False
+        self._beat.close()
         if self._orphaned is not None:
             self._orphaned.cancel()
         doors = list(self._peers.values())
@@ -219,6 +226,7 @@ class MediaProcess(PeerOwner):
             self._forget_peer(name)
         self._engine.use_plan(plan_for(command.country))
         self._recorder.reserve_bytes = command.reserve_bytes
+        self._io.relay_wanted = command.relay
         self._set_lines({setup.line: setup for setup in command.lines})
         self._post(protocol.MediaReady(os.getpid()))
         for line in self._lines.values():
@@ -389,7 +397,7 @@ class MediaProcess(PeerOwner):
                 self._post(protocol.RecordingClosed(name, 0, "disk_full"))
                 return
             self._recording.add(name)
-        self._engine.recordings[name] = (command.left, command.right)
+        self._engine.recordings[name] = (command.left, command.right, *command.more)
         self._start_ticking()
 
     def _stop_recording(self, name: str) -> None:
@@ -529,9 +537,22 @@ class MediaProcess(PeerOwner):
     # --- the beat ---------------------------------------------------------------------------
 
     def _start_ticking(self) -> None:
-        if self._timer is None and not self._stop.is_set():
+        if not self._ticking and not self._stop.is_set():
+            self._ticking = True
+            self._between = 0
             self._deadline = self._loop.time() + TICK_S
-            self._timer = self._loop.call_at(self._deadline, self._tick)
+            self._beat.at(self._deadline)
+
+    def _wake(self) -> None:
+        """A tick is due, or packets are to be passed on between two."""
+        if not self._ticking:
+            self._beat.at(None)
+        elif self._between:
+            self._io.pass_on()
+            self._between -= 1
+            self._beat.at(self._deadline - self._between * TICK_S / RELAYS)
+        else:
+            self._tick()
 
     def _tick(self) -> None:
         start = self._loop.time()
@@ -557,9 +578,11 @@ class MediaProcess(PeerOwner):
             gc.collect(0)
         if engine.legs or engine.recordings:
             self._deadline += TICK_S
-            self._timer = self._loop.call_at(self._deadline, self._tick)
+            self._between = RELAYS - 1 if self._io.relaying else 0
+            self._beat.at(self._deadline - self._between * TICK_S / RELAYS)
         else:
-            self._timer = None
+            self._ticking = False
+            self._beat.at(None)
             gc.collect()
 
     def _write_doors(self) -> None:
@@ -582,7 +605,7 @@ class MediaProcess(PeerOwner):
             await asyncio.sleep(STATS_S)
             now = self._loop.time()
             # Half a second of grace: sleeps are never exact.
-            if self._timer is None and now - said < IDLE_STATS_S - STATS_S / 2:
+            if not self._ticking and now - said < IDLE_STATS_S - STATS_S / 2:
                 continue
             said = now
             work, self._work = self._work, []

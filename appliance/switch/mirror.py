@@ -1,9 +1,10 @@
 """What the media process should be doing now, as the shortest list of commands that says so.
 
 The media process may die; the calls need not. Every command that the switch gives passes through
-here, and `replay` gives a fresh media process the legs, bridges and sounds that should exist, on
-the same ports. Prompts that were playing are not replayed (their `PlayEnded` is given as failed so
-that menus go on); line legs are not either, since a modem that lost its driver has hung up.
+here, and `replay` gives a fresh media process the legs, bridges, rooms and sounds that should
+exist, on the same ports. Prompts that were playing are not replayed (their `PlayEnded` is given as
+failed so that menus go on); line legs are not either, since a modem that lost its driver has hung
+up.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class MediaMirror:
     setup: p.Setup | None = None
     _legs: dict[int, _LegState] = field(default_factory=dict)
     _bridges: dict[int, p.Bridge] = field(default_factory=dict)
+    _rooms: dict[int, p.Room] = field(default_factory=dict)
     recordings: dict[str, p.StartRecording] = field(default_factory=dict)
 
     def note(self, command: p.Command) -> None:
@@ -41,16 +43,17 @@ class MediaMirror:
                 self._legs[command.leg] = _LegState(command)
             case p.CloseLeg(leg=leg):
                 self._legs.pop(leg, None)
-                self._bridges = {k: b for k, b in self._bridges.items() if leg not in (b.a, b.b)}
+                self._part({leg})
             case p.Bridge():
-                self._bridges = {
-                    k: b
-                    for k, b in self._bridges.items()
-                    if not {b.a, b.b} & {command.a, command.b}
-                }
+                self._part({command.a, command.b})
                 self._bridges[command.bridge] = command
             case p.Unbridge(bridge=bridge):
                 self._bridges.pop(bridge, None)
+            case p.Room(room=room, members=members):
+                self._rooms.pop(room, None)
+                self._part({member.leg for member in members})
+                if members:
+                    self._rooms[room] = command
             case p.StartRecording(recording=recording):
                 self.recordings[recording] = command
             case p.StopRecording(recording=recording):
@@ -59,6 +62,16 @@ class MediaMirror:
                 self._note_leg(command)
             case _:
                 pass
+
+    def _part(self, legs: set[int]) -> None:
+        """These legs are in no bridge and no room any more."""
+        self._bridges = {k: b for k, b in self._bridges.items() if not legs & {b.a, b.b}}
+        rooms: dict[int, p.Room] = {}
+        for number, room in self._rooms.items():
+            left = tuple(member for member in room.members if member.leg not in legs)
+            if left:
+                rooms[number] = p.Room(number, left)
+        self._rooms = rooms
 
     def _note_leg(
         self,
@@ -109,4 +122,5 @@ class MediaMirror:
                 if extra is not None
             ]
         commands += self._bridges.values()
+        commands += self._rooms.values()
         return commands

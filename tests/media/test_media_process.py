@@ -79,6 +79,17 @@ async def test_bridged_phones_hear_each_other_at_the_right_level(
     assert best_level(heard_by_b, 500) == pytest.approx(-10, abs=0.5)
 
 
+async def test_three_phones_in_a_room_hear_the_other_two(box: Box, free_port: Ports) -> None:
+    ends = [box.phone(n, free_port(), voice(400 + 300 * n, -15)) for n in (1, 2, 3)]
+    box.send(p.Room(4, tuple(p.Member(n) for n in (1, 2, 3))))
+    for number, end in enumerate(ends, 1):
+        await until(lambda end=end: len(end.packets) > 30 and end.collect() is None)
+        heard = await hear(end, 20)
+        for other in (1, 2, 3):
+            level = best_level(heard, 400 + 300 * other)
+            assert level < -40 if other == number else level == pytest.approx(-15, abs=0.5)
+
+
 async def test_the_stream_is_well_formed(box: Box, free_port: Ports) -> None:
     a = box.phone(1, free_port())
     await until(lambda: a.collect() is None and len(a.packets) > 60)
