@@ -194,7 +194,7 @@ async def test_an_encrypted_leg_and_a_plain_one_hear_each_other(
     # Also when all is steady, and packets could be passed on as they are.
     async with asyncio.timeout(20):
         secure.packets.clear()
-        while len(secure.packets) < 120:
+        while len(secure.packets) < 120:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     await heard(plain, 500, -10)
     await heard(secure, 1000, -20)
