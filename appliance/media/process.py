@@ -273,6 +273,8 @@ class MediaProcess(PeerOwner):
             peer = self._peers.get(leg.name)
             if peer is not None:
                 peer.legs.discard(number)
+                if not peer.legs and peer.peer is not None:
+                    peer.peer.rest()
 
     def _fail_leg(self, number: int, reason: str) -> None:
         self._close_leg(number)
@@ -523,6 +525,7 @@ class MediaProcess(PeerOwner):
         engine = self._engine
         engine.begin_tick()
         self._io.receive()
+        self._read_peers()
         engine.tick()
         self._io.send()
         self._write_doors()
@@ -538,6 +541,12 @@ class MediaProcess(PeerOwner):
         else:
             self._timer = None
             gc.collect()
+
+    def _read_peers(self) -> None:
+        # A list: what arrives may be the end of a peer.
+        for door in list(self._peers.values()):
+            if door.legs and door.peer is not None:
+                door.peer.receive()
 
     def _write_doors(self) -> None:
         out = self._engine.out

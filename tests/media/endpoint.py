@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from appliance.browser.port import PeerRefused, PeerSink
+from appliance.browser.port import PeerQuality, PeerRefused, PeerSink
 from appliance.lines.line import Caps, HungUp, LineEvent, LineSink, OffHook, Up
 from appliance.media import g711, protocol, rtp
 from appliance.media.client import MediaClient
@@ -168,6 +168,14 @@ class MemoryPeer:
         if offer_sdp == "bad":
             raise PeerRefused("This offer has no audio.")
         return "answer to " + offer_sdp
+
+    def receive(self) -> None:
+        """What the test says is heard at once."""
+
+    def rest(self) -> None: ...
+
+    def quality(self) -> PeerQuality:
+        return PeerQuality()
 
     def write(self, payload: bytes) -> None:
         self.written.append(payload)
