@@ -27,7 +27,7 @@ from aiortc import RTCPeerConnection, RTCRtpTransceiver
 from aiortc.rtcrtpparameters import RTCRtpReceiveParameters, RTCRtpSendParameters
 
 from appliance.browser.audio import TakeAudio, TakeKey
-from appliance.browser.codec import G711, Codec, Opus
+from appliance.browser.codec import G711, Codec, Frame, Opus
 from appliance.browser.contract import drainable
 from appliance.browser.offer import Offer
 from appliance.browser.port import PeerQuality
@@ -42,6 +42,10 @@ _UNSENT_MAX: Final = 4096
 # Packets that one call of `receive` takes: a second's worth after a stall. A flood of more waits.
 _ROUNDS: Final = 64
 _DATAGRAM_MAX: Final = 2048
+# More frames than this at once are what gathered while the host or the network stood still. To
+# play them would delay everything after them, so only the newest go on.
+_BACKLOG_MAX: Final = 5
+_BACKLOG_KEPT: Final = 2
 
 
 class _Intake(asyncio.DatagramProtocol):
@@ -153,6 +157,8 @@ class Takeover:
         self._tx: pylibsrtp.Session | None = None
         self._ice: Any = None
         self._socket: _Socket | None = None
+        self._batch: list[Frame] | None = None
+        """Audio of the `receive` that is going on."""
         self._stays = False
         """The sockets cannot be taken off this loop."""
         self._heard_at = 0.0
@@ -191,8 +197,12 @@ class Takeover:
             return
         payload_type, sequence, timestamp, payload = packet
         if payload_type == self._payload_type:
-            for frame in self._codec.decode(sequence, timestamp, payload):
-                self._audio(*frame)
+            frames = self._codec.decode(sequence, timestamp, payload)
+            if self._batch is not None:
+                self._batch += frames
+            else:
+                for frame in frames:
+                    self._audio(*frame)
         elif payload_type == self._event_payload:
             digit = self._keys.take(timestamp, payload)
             if digit is not None:
@@ -211,8 +221,17 @@ class Takeover:
         path = self._socket
         if path is None or path.protocol is not self._path():
             path = self._take_socket()
-        if path is not None:
+        if path is None:
+            return
+        self._batch = batch = []
+        try:
             path.drain()
+        finally:
+            self._batch = None
+        if len(batch) > _BACKLOG_MAX:
+            del batch[:-_BACKLOG_KEPT]
+        for frame in batch:
+            self._audio(*frame)
 
     def rest(self) -> None:
         path, self._socket = self._socket, None
