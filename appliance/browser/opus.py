@@ -28,8 +28,9 @@ FRAME: Final = 160
 """Samples of 20 ms."""
 MAX_SAMPLES: Final = 480
 """60 ms: no longer packet is taken."""
-BITRATE: Final = 24_000
-"""Bit/s including the redundancy: narrow-band speech is as good as G.711 from 16 kb/s on."""
+BITRATE: Final = 32_000
+"""Bit/s including the redundancy. Noise-like sounds come out softer the fewer bits there are:
+0.8 dB here, 1.1 dB at 24 kb/s; tones and voiced speech within 0.3 dB."""
 COMPLEXITY: Final = 2
 LOSS_MIN_PCT: Final = 5
 """Loss that the encoder prepares for even when the page reports none: who asks for Opus has a
