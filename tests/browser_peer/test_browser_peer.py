@@ -397,3 +397,14 @@ async def test_both_sides_know_how_the_network_treats_them(
     assert quality.round_trip_ms < 5000
     await call.close()
     assert call.peer.quality().packets == 0
+
+
+async def test_the_slow_way_knows_its_losses_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_module, "_LOOK_S", 0.1)
+    call = Call(takeover=False)
+    await call.connect()
+    await until(lambda: call.peer.quality().packets >= 10)
+    await _talk(call, [bytes(160)] * 10)
+    await until(lambda: call.peer.quality().far_packets >= 10)
+    assert call.peer.quality().lost == 0
+    await call.close()

@@ -162,6 +162,8 @@ class MemoryPeer:
         self.sink = sink
         self.written: list[bytes] = []
         self.closed = False
+        self.asked = 0
+        """Ticks that asked for audio since the last rest."""
         self.sequence = 0
 
     async def accept(self, offer_sdp: str) -> str:
@@ -170,9 +172,11 @@ class MemoryPeer:
         return "answer to " + offer_sdp
 
     def receive(self) -> None:
-        """What the test says is heard at once."""
+        """What the test says is heard at once, whoever asks."""
+        self.asked += 1
 
-    def rest(self) -> None: ...
+    def rest(self) -> None:
+        self.asked = 0
 
     def quality(self) -> PeerQuality:
         return PeerQuality()
