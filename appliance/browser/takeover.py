@@ -223,7 +223,8 @@ class Takeover:
             path = self._take_socket()
         if path is None:
             return
-        self._batch = batch = []
+        batch: list[Frame] = []
+        self._batch = batch
         try:
             path.drain()
         finally:
