@@ -289,16 +289,26 @@ class MediaProcess(PeerOwner):
             peer = self._peers.get(leg.name)
             if peer is not None:
                 peer.legs.discard(number)
+                if not peer.legs and peer.peer is not None:
+                    peer.peer.rest()
 
     def _far_end(self, leg: Leg) -> Far | None:
         """What is known of how a leg's other side hears us."""
         if leg.door == "rtp":
             return self._io.far_end(leg.number)
         door = self._peers.get(leg.name) if leg.door == "peer" else None
-        said = None if door is None or door.peer is None else door.peer.far_end()
-        if said is None:
+        if door is None or door.peer is None:
             return None
-        return Far(said.sent, said.lost, said.jitter_ms, said.round_trip_ms, secure=True)
+        said = door.peer.quality()
+        # Until a report of ours came back nothing is known of what the page hears.
+        reported = said.round_trip_ms is not None and said.far_packets > 0
+        return Far(
+            said.far_packets,
+            min(1.0, max(0, said.far_lost) / said.far_packets) if reported else None,
+            said.far_jitter_ms if reported else None,
+            said.round_trip_ms,
+            secure=True,
+        )
 
     def _fail_leg(self, number: int, reason: str) -> None:
         self._close_leg(number)
@@ -565,6 +575,7 @@ class MediaProcess(PeerOwner):
         engine = self._engine
         engine.begin_tick()
         self._io.receive()
+        self._read_peers()
         engine.tick()
         self._io.send()
         self._write_doors()
@@ -584,6 +595,12 @@ class MediaProcess(PeerOwner):
             self._ticking = False
             self._beat.at(None)
             gc.collect()
+
+    def _read_peers(self) -> None:
+        # A list: what arrives may be the end of a peer.
+        for door in list(self._peers.values()):
+            if door.legs and door.peer is not None:
+                door.peer.receive()
 
     def _write_doors(self) -> None:
         out = self._engine.out

@@ -569,6 +569,17 @@ async def test_a_page_hears_and_is_heard(box: Box, free_port: Ports) -> None:
     assert best_level(heard, 500) == pytest.approx(-12, abs=0.5)
 
 
+async def test_a_page_is_asked_by_the_tick_while_it_has_a_leg(box: Box, free_port: Ports) -> None:
+    peer = await page(box)
+    await until(lambda: peer.asked >= 5)
+    box.phone(2, free_port())  # the beat goes on
+    box.send(p.CloseLeg(1))
+    await until(lambda: peer.asked == 0)
+    ticks = box.process._engine.now
+    await until(lambda: box.process._engine.now >= ticks + 5)
+    assert peer.asked == 0
+
+
 async def test_an_offer_that_cannot_be_answered_is_refused(box: Box) -> None:
     box.send(p.OfferPeer("ann", 4, "bad"), p.OpenPeer(1, "nobody"))
     assert (await box.wait(p.LegFailed)).leg == 1
