@@ -52,6 +52,12 @@ def main(argv: list[str] | None = None) -> int:
     simulate.add_argument("--country", default="us")
     simulate.add_argument("--practice", action="store_true", help="a caller every half minute")
 
+    finish = commands.add_parser(
+        "finish", help="bring recordings into their lasting form (started by control)"
+    )
+    finish.add_argument("--data", type=Path, required=True)
+    finish.add_argument("--format", choices=("opus", "flac", "wav"), required=True)
+
     password = commands.add_parser("password", help="set the password of a person")
     password.add_argument("person")
     password.add_argument("--site", type=Path, required=True)
@@ -165,6 +171,29 @@ def _media(options: argparse.Namespace) -> int:
     places.make()
     _follow_parent()
     media_main(places.media, places.data)
+    return 0
+
+
+def _finish(options: argparse.Namespace) -> int:
+    """Paths of recordings, relative to the data directory, come line by line; each is answered by
+    itself, a tab, and `done`, `busy` or `failed`."""
+    from appliance.media.finish import Busy, Unfinished, be_idle, finish
+
+    _follow_parent()
+    be_idle()
+    log = logging.getLogger("centrala.finish")
+    data = options.data.resolve()
+    for line in sys.stdin:
+        name = line.rstrip("\n")
+        result = "done"
+        try:
+            finish(data / name, options.format)
+        except Busy:
+            result = "busy"
+        except (Unfinished, OSError) as error:
+            result = "failed"
+            log.error("recording %s stays as it is: %s", name, error)
+        print(f"{name}\t{result}", flush=True)
     return 0
 
 
