@@ -36,6 +36,7 @@ from appliance.sip.events import PhoneTarget, SipConfig, TrunkConfig, TrunkTarge
 from appliance.sip.registrar import SavedBinding
 from appliance.site.model import Site
 from appliance.site.secrets import Secrets
+from appliance.site.sounds import used_sounds
 from appliance.switch import actions as act
 from appliance.switch.contacts import load_contacts, save_contacts
 from appliance.switch.core import Switch
@@ -489,6 +490,8 @@ class Control:
                             message.reply(self._health())
                         case live.AgentPeer():
                             tasks.create_task(self._offer_peer(message))
+                        case live.TakeSound() | live.DropSound():
+                            tasks.create_task(self._change_sound(message))
                         case _:
                             self._push(self._request_step(message))
         finally:
@@ -505,6 +508,28 @@ class Control:
                 self._replies.append(lambda: message.reply(live.Done()))
 
         return step
+
+    async def _change_sound(self, message: ipc.Incoming) -> None:
+        """Take a sound into use or out of it."""
+        request = message.body
+        try:
+            if isinstance(request, live.TakeSound):
+                upload = self.data / "uploads" / Path(request.upload).name
+                await self._sounds.take(request.name, upload)
+            elif request.name in used_sounds(self.site):
+                message.refuse("This sound is still used; change the site document first.")
+                return
+            else:
+                await self._sounds.drop(request.name)
+        except FileNotFoundError:
+            message.refuse("There is no such sound.")
+        except ValueError as error:
+            message.refuse(str(error).partition(": ")[2] or str(error))
+        except OSError as error:
+            log.error("sound %s cannot be kept: %s", request.name, error)
+            message.refuse("The disk does not take it. Make room and try again.")
+        else:
+            message.reply(live.Done())
 
     async def _offer_peer(self, message: ipc.Incoming) -> None:
         """Hand the page's offer to the media process and its answer back."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -102,6 +103,22 @@ class Sounds:
         """The leg is gone."""
         self._preparing.pop(leg, None)
 
+    async def take(self, name: str, upload: Path) -> None:
+        """Take an uploaded sound into use; calls that begin from now on hear it. What is kept is
+        what callers will hear. Raises ValueError with a sentence, OSError."""
+        try:
+            heard = await self._store.check_upload(upload)
+            await asyncio.to_thread(_keep, heard, self._folder / name)
+        finally:
+            upload.unlink(missing_ok=True)
+        self._known.pop((name, "upload"), None)
+        await self._upload(name)
+
+    async def drop(self, name: str) -> None:
+        """Forget a sound. Raises OSError when there is none."""
+        await asyncio.to_thread((self._folder / name).unlink)
+        self._known.pop((name, "upload"), None)
+
     def _cancel(self, leg: int) -> None:
         token = self._preparing.pop(leg, None)
         if token is not None:
@@ -142,6 +159,17 @@ class Sounds:
                 log.error("prompt %s cannot be used: %s", name, error)
                 return None
         return self._known[key]
+
+
+def _keep(heard: Path, target: Path) -> None:
+    """A copy under its final name, only when it is whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    with part.open("wb") as file:
+        file.write(heard.read_bytes())
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(target)
 
 
 def _of_menu(menu: Menu) -> Iterator[Prompt]:
