@@ -246,7 +246,7 @@ def _decode(path: Path) -> Iterator[Pairs]:
         resampler = av.AudioResampler(format="s16", layout="stereo", rate=RATE)
         for frame in itertools.chain(container.decode(audio=0), [None]):
             for part in resampler.resample(frame):
-                yield part.to_ndarray().reshape(-1, 2)
+                yield part.to_ndarray().astype(np.int16).reshape(-1, 2)
 
 
 def _verify(path: Path, source: _Joined, form: Form) -> None:
