@@ -45,6 +45,7 @@ from appliance.switch.core import Switch
 from appliance.switch.finishing import Finishing
 from appliance.switch.pool import MediaPool, link_ports
 from appliance.switch.ports import PortPool
+from appliance.switch.programs import Programs
 from appliance.switch.requests import Unwilling
 from appliance.switch.snapshot import snapshot
 from appliance.switch.sounds import Sounds
@@ -105,6 +106,7 @@ class Control:
         """Endpoint's key -> the switch's name, for calls that the switch started."""
         self._sip_keys: dict[str, str] = {}
         self._offers: dict[int, asyncio.Future[p.PeerAnswer]] = {}
+        self._programs = Programs()
         self._stopping = False
         self._prompts_ready = False
 
@@ -147,6 +149,7 @@ class Control:
 
     async def _serve(self) -> None:
         async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
             self._sounds = Sounds(
                 PromptStore(self.data), self.data, tasks, self._send_media, self._on_media
             )
@@ -423,6 +426,8 @@ class Control:
                 self._endpoint.reject(self._key_of(name), code)
             case act.SipReanswer(sip=name, sdp=text):
                 self._endpoint.reanswer(self._key_of(name), text)
+            case act.AskProgram():
+                self._tasks.create_task(self._ask_program(action))
             case act.SipHangUp(sip=name):
                 key = self._key_of(name)
                 self._endpoint.hangup(key)
@@ -458,6 +463,10 @@ class Control:
         name = self._sip_names.pop(key, None)
         if name is not None:
             self._sip_keys.pop(name, None)
+
+    async def _ask_program(self, action: act.AskProgram) -> None:
+        values = await self._programs.ask(action.url, action.body, action.timeout_ms / 1000)
+        self._push(lambda now: self.switch.program_answered(action.call, action.token, values, now))
 
     # --- events -----------------------------------------------------------------------------
 

@@ -12,14 +12,16 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from appliance.ivr import phrases
+from appliance.ivr import linter, phrases
+from appliance.ivr.values import places
 from appliance.media import protocol as p
 from appliance.media.prompts import PromptStore
-from appliance.site.model import Language, Menu, Prompt, Site
+from appliance.site.model import Language, Prompt, Site
 from appliance.switch.actions import Speak
 
 log = logging.getLogger("centrala.switch")
 
+MOST_KNOWN = 5000
 POSITIONS = 10
 """Places in the queue that are spoken ahead of time."""
 
@@ -47,11 +49,8 @@ class Sounds:
 
     async def first(self, site: Site) -> None:
         """Prepare what the first caller may hear: menus, welcomes, the recording notice, music."""
-        prompts = [prompt for menu in site.menus.values() for prompt in _of_menu(menu)]
-        prompts += [q.welcome for q in site.queues.values() if q.welcome is not None]
+        prompts = [one for _, prompt in linter.prompts(site) for one in _variants(prompt)]
         prompts.append(phrases.phrase("busy", site.office.language))
-        if site.recording.announce is not None:
-            prompts.append(site.recording.announce)
         self._music = str(await self._store.music())
         await self._prepare_all(prompts, site.office.language)
         for queue in site.queues.values():
@@ -130,7 +129,8 @@ class Sounds:
     def _at_hand(self, prompt: Prompt, language: Language) -> Path | None:
         if prompt.file is not None:
             return self._known.get((prompt.file, "upload"))
-        return self._known.get((prompt.text or "", prompt.language or language))
+        path = self._known.get((prompt.text or "", prompt.language or language))
+        return path if path is not None and path.exists() else None
 
     async def _prepare(self, action: Speak) -> None:
         files = [await self._file(prompt, action.language) for prompt in action.prompts]
@@ -147,6 +147,9 @@ class Sounds:
         text = prompt.text or phrases.phrase("busy", language).text or ""
         spoken = prompt.language or language
         path = await self._store.path(text, spoken)
+        if len(self._known) > MOST_KNOWN:
+            # What callers' values made of sentences; the rest is found again on disk.
+            self._known = {key: one for key, one in self._known.items() if key[1] == "upload"}
         self._known[(text, spoken)] = path
         return path
 
@@ -172,8 +175,9 @@ def _keep(heard: Path, target: Path) -> None:
     part.replace(target)
 
 
-def _of_menu(menu: Menu) -> Iterator[Prompt]:
-    yield menu.prompt
-    for prompt in (menu.invalid, menu.closed, *(key.say for key in menu.keys.values())):
-        if prompt is not None:
-            yield prompt
+def _variants(prompt: Prompt) -> Iterator[Prompt]:
+    """The prompt in each of its languages; without those whose values only a call brings."""
+    languages = {*prompt.texts, *prompt.files}
+    for one in [prompt.spoken(each) for each in languages] or [prompt]:
+        if one.text is None or not places(one.text):
+            yield one
