@@ -32,6 +32,8 @@ class OpenRtp(Message, frozen=True, tag=True):
     leg: int
     host: str
     port: int
+    near: int | None = None
+    """Another leg of its call, for whoever chooses the process it lives in."""
 
 
 class SrtpKeys(msgspec.Struct, frozen=True):

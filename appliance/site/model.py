@@ -429,6 +429,15 @@ class Recording(Table):
     announce: Prompt | None = None
     """Played before the first menu or queue where the law asks for it."""
     keep_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    format: Literal["opus", "flac", "wav"] = "opus"
+    """What a recording becomes after its call; while the call lasts it is WAV."""
+
+
+class Media(Table):
+    """How the audio is carried; most boxes need none of this."""
+
+    processes: Annotated[int, Field(ge=0, le=16)] = 0
+    """0: by the number of processor cores, see `appliance.app.media_processes`."""
 
 
 class Sip(Table):
@@ -474,6 +483,7 @@ class Site(Table):
     steps: dict[Id, Step] = {}
     hours: dict[Id, Hours] = {}
     recording: Recording = Recording()
+    media: Media = Media()
     sip: Sip = Sip()
     web: Web = Web()
     numbering: Numbering = Numbering()

@@ -165,19 +165,12 @@ def _record(w: World, call: Call, b: Leg) -> None:
 
 
 def _point_recording(w: World, call: Call, *, silent: bool) -> None:
-    running = w.mirror.recordings.get(call.recording or "")
+    running = w.recordings.get(call.recording or "")
     if running is None:
         return
     left = None if silent else call.a.id
     right = None if silent or call.b is None else call.b.id
     w.media(p.StartRecording(running.recording, running.path, left, right))
-
-
-def restart_recording(w: World, call: Call) -> None:
-    """After the media process was lost: the talk goes on in a new part."""
-    call.recording = None
-    if call.bridge is not None and call.b is not None:
-        _record(w, call, call.b)
 
 
 def stop_recording(w: World, call: Call) -> None:

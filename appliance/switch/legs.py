@@ -146,12 +146,17 @@ def _answer_sip(w: World, leg: Leg) -> bool:
             leg.port = None
             return False
         text, session = answered
-    w.media(p.OpenRtp(leg.id, w.site.sip.host, port))
+    w.media(p.OpenRtp(leg.id, w.site.sip.host, port, near=_near(leg)))
     if session is not None:
         aim(w, leg, session)
     w.act(SipAnswer(leg.sip, text))
     went_up(w, leg)
     return True
+
+
+def _near(leg: Leg) -> int | None:
+    """A leg of the same call, by which this one may have its audio."""
+    return next((other.id for other in leg.call.legs if other is not leg), None)
 
 
 def went_up(w: World, leg: Leg) -> None:
@@ -189,7 +194,7 @@ def invite(
         settings = w.site.lines[trunk]
         assert settings.kind == "trunk"
         caller, name = settings.caller_id or settings.username or call.caller, None
-    w.media(p.OpenRtp(leg.id, w.site.sip.host, port))
+    w.media(p.OpenRtp(leg.id, w.site.sip.host, port, near=_near(leg)))
     assert leg.sip is not None
     w.act(SipInvite(leg.sip, target, trunk, caller, name, port))
     return leg

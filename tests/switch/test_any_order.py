@@ -262,10 +262,8 @@ class Chaos:
             self.office.media(p.LegQuiet(legs[n % len(legs)], 30_000))
 
     def media_crash(self, n: int) -> None:
-        self.office.switch.media_lost(self.office.now)
-        self.office._take()
-        self.office.switch.media_up(self.office.now)
-        self.office._take()
+        self.office.media_lost()
+        self.office.media_up()
 
     def wait(self, n: int) -> None:
         self.office.wait(0.5 * n)
