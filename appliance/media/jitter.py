@@ -32,7 +32,7 @@ from appliance.media import g711, plc, rtp, stretch
 from appliance.media.comfort import LISTEN_TICKS, ComfortNoise
 from appliance.media.depth import LOOK_TICKS, MUCH, NO_MARGIN, TARGET, Depth
 from appliance.media.drift import DriftMeter
-from appliance.media.slots import widen
+from appliance.media.slots import widen, windows
 
 FRAME: Final = 160
 FRAMES: Final = 128
@@ -128,7 +128,7 @@ class Jitter:
         for part in (self._plc, self._noise, self._drift, self._depth):
             part.reserve(capacity)
         # In a tuple: it is no state.
-        self._windows = (np.lib.stride_tricks.sliding_window_view(self.data, FRAME, axis=1),)
+        self._windows = (windows(self.data, FRAME),)
         self.capacity = capacity
         for slot in range(first, capacity):
             self.reset(slot)
@@ -513,8 +513,9 @@ class Jitter:
         self.data.reshape(-1)[self._where(slots, start, FRAME)[mask]] = made[mask]
         self._lost[slots] += length
 
-    def _begin_loss(self, slots: _Int, start: _Int) -> None:
-        """What comes from `start` on is missing: prepare what is heard instead."""
+    def _begin_loss(self, slots: _Int, start: _Int, brief: bool = False) -> None:
+        """What comes from `start` on is missing: prepare what is heard instead; of a `brief` loss
+        the end is there already."""
         if not len(slots):
             return
         told = self._told(slots)
@@ -523,7 +524,7 @@ class Jitter:
         self._lost[slots[told]] = plc.LENGTH
         slots, start = slots[~told], start[~told]
         if len(slots):
-            self._plc.begin(slots, self._sound(slots, start - plc.HISTORY, plc.HISTORY))
+            self._plc.begin(slots, self._sound(slots, start - plc.HISTORY, plc.HISTORY), brief)
 
     def _told(self, slots: _Int) -> npt.NDArray[np.bool_]:
         return self._comfort[slots] > self._sequence[slots]
@@ -531,7 +532,9 @@ class Jitter:
     def _fill_in(self, slots: _Int, start: _Int) -> None:
         """Whole frames that are missing."""
         fresh = self._lost[slots] == 0
-        self._begin_loss(slots[fresh], start[fresh])
+        next_frame = (start // FRAME + 1) % FRAMES
+        brief = bool((self._fill[slots[fresh], next_frame[fresh]] >= FRAME).all())
+        self._begin_loss(slots[fresh], start[fresh], brief)
         lost = self._lost[slots]
         self._lost[slots] = lost + FRAME
         voice = lost < plc.LENGTH
