@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from appliance.browser.port import FarEnd
+
 TakeAudio = Callable[[int, int, int, bytes], None]
 """(payload type 0 or 8, RTP sequence, RTP timestamp, payload)."""
 TakeKey = Callable[[str], None]
@@ -37,5 +39,9 @@ class Audio(Protocol):
         ...
 
     def write(self, payload: bytes) -> None: ...
+
+    def far_end(self) -> FarEnd | None:
+        """See `appliance.browser.port.Peer`."""
+        ...
 
     async def close(self) -> None: ...

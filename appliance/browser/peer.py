@@ -14,7 +14,7 @@ from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCCertificate
 from appliance.browser import offer as sdp
 from appliance.browser.audio import Audio
 from appliance.browser.contract import check
-from appliance.browser.port import PeerRefused, PeerSink, PeerStateName
+from appliance.browser.port import FarEnd, PeerRefused, PeerSink, PeerStateName
 from appliance.browser.stock import Stock
 from appliance.browser.takeover import Takeover
 
@@ -110,6 +110,9 @@ class BrowserPeer:
     def write(self, payload: bytes) -> None:
         if self._audio is not None:
             self._audio.write(payload)
+
+    def far_end(self) -> FarEnd | None:
+        return None if self._audio is None else self._audio.far_end()
 
     async def close(self) -> None:
         """End the connection. The sink hears nothing any more, not even `closed`."""

@@ -7,9 +7,21 @@ does for phones.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 PeerStateName = Literal["connected", "lost", "closed", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class FarEnd:
+    """How the page hears us, by its own reports. Shares 0 to 1, times in ms."""
+
+    sent: int
+    """Packets that we sent it."""
+    lost: float | None = None
+    jitter_ms: float | None = None
+    round_trip_ms: float | None = None
 
 
 class PeerSink(Protocol):
@@ -37,6 +49,9 @@ class Peer(Protocol):
     def write(self, payload: bytes) -> None:
         """One 20 ms frame of mu-law to the page; called by the tick, never blocks. A page that
         negotiated PCMA gets it converted."""
+
+    def far_end(self) -> FarEnd | None:
+        """What the page last said of our audio; None when that is not known."""
 
     async def close(self) -> None: ...
 

@@ -23,6 +23,7 @@ _FIELDS = struct.Struct("!HII")
 _KEYS = "0123456789*#ABCD"
 _SR, _RR, _SDES = 200, 201, 202
 _NTP_EPOCH_S = 2_208_988_800
+_REMEMBERED = 16
 
 
 def mulaw_to_linear(code: int) -> int:
@@ -221,6 +222,51 @@ class Outgoing:
         chunk = struct.pack("!IBB", self.ssrc, 1, len(name)) + name + b"\0"
         chunk += bytes(-len(chunk) % 4)
         return report + block + struct.pack("!BBH", 0x81, _SDES, len(chunk) // 4) + chunk
+
+
+class Told:
+    """What the page's reports say of the audio that we send it."""
+
+    __slots__ = ("_sent", "_ssrc", "jitter", "lost", "round_trip_s")
+
+    def __init__(self, ssrc: int) -> None:
+        self._ssrc = ssrc
+        self._sent: dict[int, float] = {}
+        """Our last sender reports by the middle of their NTP time, which the page returns."""
+        self.lost: int | None = None
+        self.jitter = 0
+        """In samples."""
+        self.round_trip_s: float | None = None
+
+    def reported(self, compound: bytes, now: float) -> None:
+        """We send this report of ours now."""
+        if compound[1] == _SR:
+            self._sent[int.from_bytes(compound[10:14], "big")] = now
+            if len(self._sent) > _REMEMBERED:
+                del self._sent[next(iter(self._sent))]
+
+    def take(self, compound: bytes, now: float) -> None:
+        at = 0
+        while at + 8 <= len(compound):
+            count, kind = compound[at] & 0x1F, compound[at + 1]
+            end = at + 4 * (1 + int.from_bytes(compound[at + 2 : at + 4], "big"))
+            if end > len(compound):
+                return
+            if kind in (_SR, _RR):
+                first = at + (28 if kind == _SR else 8)
+                for start in range(first, min(first + 24 * count, end - 23), 24):
+                    self._block(compound[start : start + 24], now)
+            at = end
+
+    def _block(self, block: bytes, now: float) -> None:
+        ssrc, loss, _, jitter, last, delay = struct.unpack("!IIIIII", block)
+        if ssrc != self._ssrc:
+            return
+        lost = loss & 0xFFFFFF
+        self.lost, self.jitter = lost - ((lost & 0x800000) << 1), jitter
+        sent_at = self._sent.get(last)
+        if sent_at is not None:
+            self.round_trip_s = max(0.0, now - sent_at - delay / 65536)
 
 
 class Keys:

@@ -20,6 +20,7 @@ from aiortc.mediastreams import MediaStreamError
 
 from appliance.browser.audio import TakeAudio, TakeKey
 from appliance.browser.offer import Offer
+from appliance.browser.port import FarEnd
 from appliance.browser.rtp import (
     CLOCK_RATE,
     FRAME_SAMPLES,
@@ -119,6 +120,10 @@ class Stock:
 
     def write(self, payload: bytes) -> None:
         self._track.put(payload.translate(MULAW_TO_ALAW) if self._alaw else payload)
+
+    def far_end(self) -> FarEnd | None:
+        """aiortc keeps the page's reports to itself on this way."""
+        return None
 
     async def close(self) -> None:
         self._track.stop()

@@ -23,7 +23,8 @@ from aiortc.rtcrtpparameters import RTCRtpReceiveParameters, RTCRtpSendParameter
 
 from appliance.browser.audio import TakeAudio, TakeKey, is_frame
 from appliance.browser.offer import Offer
-from appliance.browser.rtp import MULAW_TO_ALAW, PCMA, Incoming, Keys, Outgoing
+from appliance.browser.port import FarEnd
+from appliance.browser.rtp import CLOCK_RATE, MULAW_TO_ALAW, PCMA, Incoming, Keys, Outgoing, Told
 
 # Chromium asks for consent every 2.5 s, Firefox every 5 s. After this long without a packet we
 # ask ourselves, each second, so that a healthy page is heard well before it counts as lost.
@@ -82,6 +83,7 @@ class Takeover:
             secrets.randbits(15),  # RFC 3711 section 3.3.1: far from the first wrap
             secrets.randbits(32),
         )
+        self._told = Told(transceiver.sender._ssrc)
         self._keys = Keys()
         self._rx: pylibsrtp.Session | None = None
         self._tx: pylibsrtp.Session | None = None
@@ -111,7 +113,9 @@ class Takeover:
         now = time.monotonic()
         try:
             if 192 <= data[1] <= 223:  # RFC 5761 section 4
-                self._incoming.take_rtcp(self._rx.unprotect_rtcp(data), now)
+                compound = self._rx.unprotect_rtcp(data)
+                self._incoming.take_rtcp(compound, now)
+                self._told.take(compound, now)
                 self._heard_at = now
                 return
             packet = self._incoming.take(self._rx.unprotect(data), now)
@@ -156,7 +160,20 @@ class Takeover:
         if self._tx is not None:
             block = self._incoming.report(now)
             compound = self._outgoing.report(block, self._cname, now, time.time())
+            self._told.reported(compound, now)
             self._send(self._tx.protect_rtcp(compound))
+
+    def far_end(self) -> FarEnd | None:
+        told, sent = self._told, self._outgoing.packets
+        if told.lost is None or not sent:
+            return FarEnd(sent)
+        trip = told.round_trip_s
+        return FarEnd(
+            sent,
+            min(1.0, max(0, told.lost) / sent),
+            told.jitter * 1000 / CLOCK_RATE,
+            None if trip is None else 1000 * trip,
+        )
 
     def _probe(self) -> None:
         """Ask whether the page is there (a consent check, RFC 7675). The reply is noticed as a

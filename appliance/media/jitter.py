@@ -105,6 +105,10 @@ class Jitter:
         self.received: _Int = _none()
         self.concealed: _Int = _none()
         """Frames that had to be made up while the stream was on."""
+        self.late: _Int = _none()
+        """Packets that came too late to be played."""
+        self.gaps: _Int = _none()
+        """How often one or more numbers in a row were left out."""
         self.jitter: npt.NDArray[np.float64] = np.empty(0, np.float64)
         """Interarrival jitter of RFC 3550 section 6.4.1 in samples, as coarse as the tick."""
         self._pcm: npt.NDArray[np.float32] = np.empty((0, FRAME), np.float32)
@@ -148,6 +152,7 @@ class Jitter:
         self._noise.reset(slot)
         self.ssrc[slot] = self._next_ssrc[slot] = self.heard[slot] = -1
         self.received[slot] = self.concealed[slot] = 0
+        self.late[slot] = self.gaps[slot] = 0
         self.jitter[slot] = 0.0
         self._begin(slot, 0, 0)
 
@@ -274,11 +279,14 @@ class Jitter:
         self.heard[slot] = self._tick
         self._seen[slot, extended % FRAMES] = extended
         if newest:
+            self.gaps[slot] += started and step > 1
             self._sequence[slot] = extended
             self._timestamp[slot] = packet.timestamp
         if packet.payload_type == g711.PCMA:
             payload = payload.translate(g711.ALAW_TO_ULAW_BYTES)
-        return self._place(slot, position, payload, newest)
+        placed = self._place(slot, position, payload, newest)
+        self.late[slot] += not placed
+        return placed
 
     def _new_source(self, slot: int, packet: rtp.Packet) -> bool:
         """Whether to change to this packet's SSRC: at once at first, then when it comes twice."""
@@ -416,15 +424,23 @@ class Jitter:
         return ulaw, pcm
 
     def ahead(self, slot: int) -> int:
-        """Frames from the reader to the end of the newest packet."""
+        """Whole frames from the reader to the end of the newest packet."""
         return max(0, (int(self._newest[slot]) - int(self._read[slot])) // FRAME + 1)
 
     def coming(self, slot: int, frames: int) -> list[bytes | None]:
-        """The frames that will be read next, None for those that are not there."""
-        first = int(self._read[slot]) // FRAME
-        places = [(first + offset) % FRAMES for offset in range(frames)]
+        """The last so many frames that came, None for those that are not there."""
+        newest = int(self._newest[slot]) // FRAME
+        places = [(newest + offset) % FRAMES for offset in range(1 - frames, 1)]
         ring = self.data[slot].reshape(FRAMES, FRAME)
-        return [ring[p].tobytes() if self._fill[slot, p] > 0 else None for p in places]
+        return [ring[p].tobytes() if self._fill[slot, p] >= FRAME else None for p in places]
+
+    def seamless(self, slot: int) -> bool:
+        """Whether whoever hears this reader may go on at the next border of frames unnoticed."""
+        read = int(self._read[slot])
+        if read % FRAME == 0:
+            return True
+        last = self.data[slot][np.arange(read - FRAME, read) % RING]
+        return float(np.mean(g711.ULAW_FLOAT[last] ** 2)) < _QUIET_POWER
 
     def newest_numbers(self, slot: int) -> tuple[int, int]:
         """Sequence number and timestamp of the newest packet."""

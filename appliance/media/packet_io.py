@@ -29,7 +29,7 @@ import itertools
 import random
 import socket
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +38,13 @@ from appliance.media import g711, rtcp, rtp
 from appliance.media.datagrams import PACKET, Datagrams, Rows, best
 from appliance.media.engine import Engine, Leg
 from appliance.media.jitter import FRAME
+from appliance.media.protocol import SrtpKeys
+from appliance.media.quality import Far
 from appliance.media.relay import Kinds, Relay
 from appliance.media.rtcp_io import Address, LegRtcp, RtcpIO, disconnect
+
+if TYPE_CHECKING:
+    from appliance.media.srtp import Srtp
 
 LEARN_TICKS: Final = 250
 _SAME_HOST_PACKETS: Final = 2
@@ -123,6 +128,7 @@ class _Port:
         self.rtcp_remote: Address | None = None
         """Where the peer wants its reports, if it said so."""
         self.rtcp_mux = False
+        self.srtp: Srtp | None = None
         self.remote: Address | None = None
         """Where we send; None before `aim`."""
         self.signalled: Address | None = None
@@ -145,6 +151,25 @@ class _Port:
             self.rtp.connect(address)
             self.connected = True
         self.aim_reports(address)
+
+    def secure(self, keys: SrtpKeys | None) -> None:
+        """Encrypt with these keys from now on, or not at all."""
+        if keys is None:
+            self.srtp = None
+        elif self.srtp is None:
+            # Loaded when the first leg needs it.
+            from appliance.media.srtp import Srtp
+
+            self.srtp = Srtp(keys)
+        else:
+            self.srtp.change(keys)
+        self.reports.srtp = self.srtp
+
+    def plain(self, data: bytes) -> bytes:
+        """What came, without its encryption; empty when it is not for us."""
+        if self.srtp is None or rtcp.is_rtcp(data):
+            return data
+        return self.srtp.unprotect(data)
 
     def aim_reports(self, address: Address) -> None:
         there = self.rtcp_remote if address == self.signalled else None
@@ -188,6 +213,8 @@ class PacketIO:
         """Ports that send but are not connected yet."""
         self._pressing: set[_Port] = set()
         """Ports that have keys to send."""
+        self._secured = False
+        """Whether any port is encrypted."""
         self._unmarked: set[_Port] = set()
         """Ports whose next packet begins a talk spurt."""
         self._rtcp = RtcpIO(engine, self._sent)
@@ -206,6 +233,8 @@ class PacketIO:
         self._wired = np.zeros(0, np.bool_)
         self._gives = np.zeros(0, np.bool_)
         """Whether something is sent to this slot."""
+        self._alone = np.zeros(0, np.bool_)
+        """Whether that goes packet by packet: encrypted, or not connected yet."""
         self._steady = np.zeros(0, np.int64)
         """Ticks in a row with nothing but the usual packets."""
         self._who = np.zeros(0, np.int64)
@@ -238,6 +267,7 @@ class PacketIO:
             ("_kind", 1, 255),
             ("_wired", 1, 0),
             ("_gives", 1, 0),
+            ("_alone", 1, 0),
             ("_steady", 1, 0),
             ("_last_row", 1, 0),
             ("_who", 2, 0),
@@ -287,6 +317,9 @@ class PacketIO:
         send: bool,
         receive: bool,
         signalling_host: str | None = None,
+        rtcp_port: int | None = None,
+        rtcp_mux: bool = False,
+        srtp: SrtpKeys | None = None,
     ) -> None:
         """Where the leg sends and what it speaks; may come again. Unknown legs do nothing."""
         port = self._ports.get(number)
@@ -303,6 +336,10 @@ class PacketIO:
         port.payload_type = g711.PCMA if payload_type == g711.PCMA else g711.PCMU
         port.event_send, port.event_receive = event_send, event_receive
         port.leg.has_events = False
+        port.rtcp_remote = None if rtcp_port is None else (host, rtcp_port)
+        port.rtcp_mux = rtcp_mux
+        port.secure(srtp)
+        self._secured = any(other.srtp is not None for other in self._ports.values())
         if usable and remote != port.signalled:
             port.signalled = port.remote = remote
             if port.connected:
@@ -313,7 +350,8 @@ class PacketIO:
             _empty(port.rtp)
             port.latch = Latch(remote, port.host, signalling_host)
             port.learn_until = self._engine.now + LEARN_TICKS
-            port.aim_reports(remote)
+        if port.remote is not None:
+            port.aim_reports(port.remote)
         self._engine.expect_audio(number, port.receive)
         self._plan()
 
@@ -357,7 +395,8 @@ class PacketIO:
             self._gives[port.slot] = port.send
             self._heads[port.slot, 1] = port.payload_type
             self._words[port.slot, 1] = port.ssrc
-        self._loose = [port for port in ports if port.send and not self._wired[port.slot]]
+            self._alone[port.slot] = port.srtp is not None or not port.connected
+        self._loose = [port for port in ports if port.send and self._alone[port.slot]]
         self._sending = self._gives.nonzero()[0]
         self._alaw = np.array(
             sorted(port.slot for port in ports if port.payload_type == g711.PCMA), np.int64
@@ -394,8 +433,21 @@ class PacketIO:
             self._who[first:last] = slots
             self._passed[first:last] = False
             self._batches.append(first)
+            if self._secured:
+                self._open_rows(first, last)
             if relaying:
                 self._forward(first, last)
+
+    def _open_rows(self, first: int, last: int) -> None:
+        """Take the encryption off the rows of those ports that have any."""
+        sockets = self.sockets
+        for row in range(first, last):
+            port = self._by_slot.get(int(self._who[row]))
+            if port is not None and port.srtp is not None and sockets.sizes[row] > 0:
+                view = sockets.came.views[row]
+                plain = port.plain(bytes(view[: sockets.sizes[row]]))
+                view[: len(plain)] = plain
+                sockets.sizes[row] = len(plain)
 
     def _look_at_rows(self) -> None:
         """What came since the last tick goes into the ring."""
@@ -461,7 +513,7 @@ class PacketIO:
                     data, source = port.rtp.recvfrom(_ROW)
                 except OSError:
                     break
-                packet = rtp.parse(data)
+                packet = rtp.parse(port.plain(data))
                 if packet is None or not port.receive:
                     continue
                 address = latch.packet(source, packet, port.payload_type)
@@ -487,7 +539,7 @@ class PacketIO:
             except OSError:
                 return
             if source == address:
-                packet = rtp.parse(data)
+                packet = rtp.parse(port.plain(data))
                 if packet is not None:
                     self._take(port, packet)
 
@@ -611,7 +663,9 @@ class PacketIO:
         ring, port = self._engine.ring, self._by_slot.get(listener)
         origin = self._by_slot.get(source)
         frames = ring.ahead(source)
-        if port is None or origin is None or frames > _MAX_BURST or listener in self._waiting:
+        if port is None or origin is None or listener in self._waiting:
+            return
+        if frames > _MAX_BURST or not ring.seamless(source):
             return
         kinds = Kinds(
             origin.payload_type,
@@ -695,9 +749,14 @@ class PacketIO:
         for port in self._loose:
             if port.slot in going:
                 self._send_one(port, self._out.packets[port.slot], FRAME)
-        return slots[self._wired[slots]]
+        return slots[~self._alone[slots]]
 
     def _transmit(self, rows: Rows, which: _I64, slots: _I64) -> None:
+        if self._secured:
+            alone = self._alone[slots]
+            for row, slot in zip(which[alone].tolist(), slots[alone].tolist(), strict=True):
+                self._send_one(self._by_slot[slot], rows.packets[row], FRAME)
+            which, slots = which[~alone], slots[~alone]
         failed = self.sockets.send(rows, which, slots)
         self._packets[slots] += 1
         if len(failed):
@@ -705,7 +764,7 @@ class PacketIO:
 
     def _send_one(self, port: _Port, data: bytes | memoryview, octets: int) -> None:
         with contextlib.suppress(OSError):
-            port.send_now(data)
+            port.send_now(data if port.srtp is None else port.srtp.protect(bytes(data)))
             self._packets[port.slot] += 1
             self._odd[port.slot] += octets - FRAME
 
@@ -743,6 +802,10 @@ class PacketIO:
         """The clock moved on without us."""
         self._timestamp += ticks * self._advance
         self._unmarked.update(port for port in self._ports.values() if port.send)
+
+    def far_end(self, number: int) -> Far | None:
+        """What the leg's other side says of what it hears."""
+        return self._rtcp.far_end(number)
 
     def _sent(self, number: int) -> rtcp.Sent:
         """What a leg has sent so far."""

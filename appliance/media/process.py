@@ -37,6 +37,8 @@ from appliance.media.doors import (
 from appliance.media.engine import Engine, Leg
 from appliance.media.library import Library
 from appliance.media.packet_io import PacketIO, PortTaken
+from appliance.media.quality import Far
+from appliance.media.quality_watch import QualityWatch
 from appliance.media.recorder import Recorder
 from appliance.media.tones import plan_for
 from appliance.media.wav import WavError
@@ -118,6 +120,7 @@ class MediaProcess(PeerOwner):
         self._engine = Engine(plan_for("de"), self._recorder)
         self._io = PacketIO(self._engine)
         self._beat = Beat(self._loop, self._wake)
+        self._quality = QualityWatch(self._engine, self._far_end)
         server: asyncio.Server | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -216,6 +219,7 @@ class MediaProcess(PeerOwner):
         if self._orphaned is not None:
             self._orphaned.cancel()
             self._orphaned = None
+        self._quality.forget()
         self._drop_legs()
         self._engine.take_events()
         for name in list(self._peers):
@@ -263,6 +267,7 @@ class MediaProcess(PeerOwner):
     def _open_leg(self, number: int, door: Any, name: str) -> Leg:
         self._close_leg(number)
         leg = self._engine.open(number, door, name)
+        self._quality.open(leg)
         self._start_ticking()
         return leg
 
@@ -270,6 +275,9 @@ class MediaProcess(PeerOwner):
         leg = self._engine.legs.get(number)
         if leg is None:
             return
+        quality = self._quality.close(number)
+        if quality is not None:
+            self._post(quality)
         self._engine.close(number)
         if leg.door == "rtp":
             self._io.close(number)
@@ -281,6 +289,16 @@ class MediaProcess(PeerOwner):
             peer = self._peers.get(leg.name)
             if peer is not None:
                 peer.legs.discard(number)
+
+    def _far_end(self, leg: Leg) -> Far | None:
+        """What is known of how a leg's other side hears us."""
+        if leg.door == "rtp":
+            return self._io.far_end(leg.number)
+        door = self._peers.get(leg.name) if leg.door == "peer" else None
+        said = None if door is None or door.peer is None else door.peer.far_end()
+        if said is None:
+            return None
+        return Far(said.sent, said.lost, said.jitter_ms, said.round_trip_ms, secure=True)
 
     def _fail_leg(self, number: int, reason: str) -> None:
         self._close_leg(number)
@@ -304,6 +322,9 @@ class MediaProcess(PeerOwner):
             c.send,
             c.receive,
             c.signalling_host,
+            c.rtcp_port,
+            c.rtcp_mux,
+            c.srtp,
         )
 
     def _open_line(self, command: protocol.OpenLine) -> None:
@@ -547,6 +568,8 @@ class MediaProcess(PeerOwner):
         engine.tick()
         self._io.send()
         self._write_doors()
+        for quality in self._quality.tick():
+            self._post(quality)
         self._post_events()
         self._work.append(self._loop.time() - start)
         self._late.append(late)

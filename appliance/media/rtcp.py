@@ -34,6 +34,11 @@ _COMPENSATION: Final = 1.21828
 _REMEMBERED: Final = 16
 """Own sender reports whose echo is believed; an answer to an older one is no round trip."""
 _MAX_ROUND_TRIP_S: Final = 10.0
+_CLOCK_S: Final = 60.0
+"""Two sender reports this far apart tell the pace of the other clock to some 20 ppm."""
+_MAX_PPM: Final = 1000.0
+"""More is no clock but a timestamp that was set anew."""
+_RATE: Final = 8000
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +83,8 @@ class Report:
     metrics: tuple[VoipMetrics, ...] = ()
     cname: str | None = None
     bye: bool = False
+    timestamp: int = 0
+    """RTP time of a sender report."""
 
 
 def ntp_time(unix_s: float) -> int:
@@ -92,7 +99,7 @@ def is_rtcp(data: bytes | memoryview) -> bool:
 
 def parse(data: bytes) -> Report | None:
     """The compound packet in `data`; None for what RFC 3550 appendix A.2 does not let pass."""
-    ssrc, middle, bye = 0, None, False
+    ssrc, middle, bye, timestamp = 0, None, False, 0
     cname: str | None = None
     blocks: list[ReportBlock] = []
     metrics: list[VoipMetrics] = []
@@ -115,7 +122,7 @@ def parse(data: bytes) -> Report | None:
             if start > end:
                 return None
             if kind == _SR and number == 0:
-                (middle,) = struct.unpack_from("!I", data, at + 10)
+                middle, _, timestamp = struct.unpack_from("!IHI", data, at + 10)
             blocks += _blocks(data, start, min(first & 0x1F, (end - start) // _BLOCK.size))
         elif kind == _SDES and cname is None:
             cname = _cname(data[at + 8 : end])
@@ -126,7 +133,7 @@ def parse(data: bytes) -> Report | None:
         at = end
     if at != size or size == 0:
         return None
-    return Report(ssrc, middle, tuple(blocks), tuple(metrics), cname, bye)
+    return Report(ssrc, middle, tuple(blocks), tuple(metrics), cname, bye, timestamp)
 
 
 def _blocks(data: bytes, start: int, count: int) -> list[ReportBlock]:
@@ -238,6 +245,7 @@ class Session:
     """One leg's RTCP. `random` gives numbers of [0, 1); `unix_s` is the wall clock at `now`."""
 
     __slots__ = (
+        "_clock_from",
         "_cname",
         "_due",
         "_epoch",
@@ -248,6 +256,7 @@ class Session:
         "_sr_at",
         "_sr_middle",
         "bye",
+        "clock_ppm",
         "far",
         "metrics",
         "round_trip_s",
@@ -271,6 +280,10 @@ class Session:
         self.metrics: VoipMetrics | None = None
         self.round_trip_s: float | None = None
         self.bye = False
+        self._clock_from: tuple[int, int, float] | None = None
+        """SSRC, RTP time and arrival of the report that the other clock is measured from."""
+        self.clock_ppm: float | None = None
+        """How much faster than ours the other side's sampling clock runs, when known."""
 
     def due(self, now: float) -> bool:
         return now >= self._due
@@ -283,6 +296,7 @@ class Session:
         self.bye = report.bye
         if report.ntp_middle is not None:
             self._far_ssrc, self._sr_middle, self._sr_at = report.ssrc, report.ntp_middle, now
+            self._time_clock(report, now)
         for block in report.blocks:
             if block.ssrc == self.ssrc:
                 self.far = block
@@ -296,6 +310,21 @@ class Session:
             if metrics.ssrc == self.ssrc:
                 self.metrics = metrics
         return True
+
+    def _time_clock(self, report: Report, now: float) -> None:
+        first = self._clock_from
+        if first is None or first[0] != report.ssrc:
+            self._clock_from = (report.ssrc, report.timestamp, now)
+            return
+        passed = now - first[2]
+        if passed < _CLOCK_S:
+            return
+        counted = ((report.timestamp - first[1]) & 0xFFFFFFFF) / _RATE
+        ppm = (counted / passed - 1) * 1e6
+        if abs(ppm) > _MAX_PPM:
+            self._clock_from = (report.ssrc, report.timestamp, now)
+        else:
+            self.clock_ppm = ppm
 
     def report(
         self, now: float, sent: Sent, heard: Heard | None, random: float, bye: bool = False

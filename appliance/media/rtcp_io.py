@@ -16,10 +16,14 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from appliance.media import rtcp
 from appliance.media.engine import Engine, Leg
+from appliance.media.quality import Far
+
+if TYPE_CHECKING:
+    from appliance.media.srtp import Srtp
 
 Address = tuple[str, int]
 
@@ -37,7 +41,7 @@ _MAX_WAITED_S: Final = 5.0
 class LegRtcp:
     """RTCP of one leg."""
 
-    __slots__ = ("_host", "_mux", "_settled", "_sock", "_to", "leg", "session")
+    __slots__ = ("_host", "_mux", "_settled", "_sock", "_to", "leg", "session", "srtp")
 
     def __init__(self, leg: Leg, ssrc: int, sock: socket.socket | None, cname: str) -> None:
         self.leg = leg
@@ -47,6 +51,7 @@ class LegRtcp:
         self._to: Address | None = None
         self._settled = False
         self._mux: Callable[[bytes], int] | None = None
+        self.srtp: Srtp | None = None
 
     def aim(
         self, rtp: Address, signalled: Address | None, mux: Callable[[bytes], int] | None
@@ -60,9 +65,13 @@ class LegRtcp:
         self._host, self._to, self._mux = rtp[0], to, mux
 
     def take(self, data: bytes, now: float) -> bool:
+        if self.srtp is not None:
+            data = self.srtp.unprotect_rtcp(data)
         return self.session.take(data, now)
 
     def send(self, data: bytes) -> None:
+        if self.srtp is not None:
+            data = self.srtp.protect_rtcp(data)
         with contextlib.suppress(OSError):
             if self._mux is not None:
                 self._mux(data)
@@ -135,6 +144,26 @@ class RtcpIO:
         for leg in self._legs.values():
             if leg.session.due(now):
                 self._report(leg, now)
+
+    def far_end(self, number: int) -> Far | None:
+        """What a leg's other side says of what it hears."""
+        leg = self._legs.get(number)
+        if leg is None:
+            return None
+        session, sent = leg.session, self._sent(number).packets
+        trip, block, metrics = session.round_trip_s, session.far, session.metrics
+        lost = None
+        if block is not None and sent:
+            lost = min(1.0, max(0, block.lost) / sent)
+        return Far(
+            sent,
+            lost,
+            None if block is None else block.jitter / 8,
+            None if trip is None else 1000 * trip,
+            session.clock_ppm,
+            None if metrics is None else metrics.mos,
+            leg.srtp is not None,
+        )
 
     def _report(self, leg: LegRtcp, now: float, bye: bool = False) -> None:
         sent = self._sent(leg.leg.number)

@@ -25,12 +25,19 @@ from appliance.events import (
 )
 from appliance.media import protocol as p
 from appliance.sip import events as sip
-from appliance.sip import sdp
 from appliance.site.model import Site
-from appliance.switch import calls, queueing, requests, routing
+from appliance.switch import calls, queueing, requests, routing, verdicts
 from appliance.switch.actions import Action, SipReanswer, SipReject
 from appliance.switch.dialplan import resolve
-from appliance.switch.legs import add_leg, aim, drop, release_line, went_up
+from appliance.switch.legs import (
+    add_leg,
+    aim,
+    answer_to,
+    drop,
+    release_line,
+    srtp_policy,
+    went_up,
+)
 from appliance.switch.model import Call, Desk, Leg, LineDesk, World
 from appliance.switch.ports import PortPool
 
@@ -247,6 +254,7 @@ class Switch:
                         reason="media_lost",
                     )
                 )
+        verdicts.media_lost(w)
         for line in w.lines:
             self._line_down(line, "The audio process is restarting.")
         for desk in w.desks.values():
@@ -290,6 +298,8 @@ class Switch:
                 )
             case p.PeerState():
                 self._peer_state(event.peer, event.state)
+            case p.LegQuality():
+                verdicts.heard(w, event)
             case p.MediaStats():
                 self._stats(event)
             case _:
@@ -534,6 +544,11 @@ class Switch:
     def _sip_incoming(self, event: sip.Incoming) -> None:
         w = self.w
         trunk = event.source.id if event.source.kind == "trunk" else None
+        policy = srtp_policy(w, trunk, None if trunk is not None else event.source.id)
+        if event.offer is not None and event.offer.audio_by(policy) is None:
+            # Encryption that is not allowed here, or none where it has to be.
+            w.act(SipReject(event.call, 488))
+            return
         if trunk is not None and not routing.free_channel(w, trunk):
             w.fact(LineBusy(at=w.now, line=trunk, caller=event.from_number))
             w.act(SipReject(event.call, 486))
@@ -614,7 +629,7 @@ class Switch:
         assert leg.sip is not None
         answered = None
         if leg.port is not None:
-            answered = sdp.answer(event.offer, leg.local_host, leg.port)
+            answered = answer_to(w, leg, event.offer, leg.port)
         if answered is None:
             w.act(SipReanswer(leg.sip, None))
             return

@@ -23,6 +23,7 @@ from appliance.site.model import Language, Person, Prompt, Site
 from appliance.switch.actions import Action, Media, Speak
 from appliance.switch.mirror import MediaMirror
 from appliance.switch.ports import PortPool
+from appliance.switch.verdicts import QualityBook
 
 LegKind = Literal["line", "sip", "peer"]
 LegState = Literal["idle", "ringing", "opening", "up", "closed"]
@@ -51,6 +52,10 @@ class Leg:
     session: Session | None = None
     acd_offer: str | None = None
     """The acd's offer that this leg rings for."""
+    quality: p.LegQuality | None = None
+    """The newest word about how it sounds."""
+    keys: bytes = field(default=b"", repr=False)
+    """Our own for SRTP, the same in all descriptions of this leg; see `legs.own_keys`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -150,6 +155,7 @@ class World:
     """Prompt token -> call, purpose, the menu's own token."""
     alarms: dict[str, LiveAlarm] = field(default_factory=dict)
     mirror: MediaMirror = field(default_factory=MediaMirror)
+    quality: QualityBook = field(default_factory=QualityBook)
     media_ready: bool = False
     recording_allowed: bool = True
     facts: list[Fact] = field(default_factory=list)

@@ -10,7 +10,7 @@ from aiortc.rtp import RtcpPacket, RtcpRrPacket, RtcpSdesPacket, RtcpSrPacket, R
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.browser.rtp import MULAW_TO_ALAW, Incoming, Keys, Outgoing
+from appliance.browser.rtp import MULAW_TO_ALAW, Incoming, Keys, Outgoing, Told
 from tests.browser.signals import alaw_decode, mulaw_decode
 
 
@@ -43,6 +43,7 @@ def test_garbage_is_no_packet_or_one_within_its_bounds(data: bytes) -> None:
     incoming = Incoming()
     taken = incoming.take(data, 1.0)
     incoming.take_rtcp(data, 1.0)
+    Told(7).take(data, 1.0)
     assert taken is None or taken[3] in data
     assert len(incoming.report(2.0)) in (0, 24)
 
@@ -126,6 +127,20 @@ def test_the_page_can_tell_the_round_trip_from_our_report() -> None:
     *_, last_report, delay = struct.unpack("!6I", incoming.report(now=10.5))
     assert last_report == ((2_208_988_800 + 3) & 0xFFFF) << 16 | 0x4000
     assert delay == 32768
+
+
+def test_we_can_tell_the_round_trip_and_the_loss_from_the_pages_report() -> None:
+    box = Outgoing(ssrc=5, payload_type=0, sequence=0, timestamp=0)
+    told, page = Told(5), Incoming()
+    for n in (0, 1, 3):
+        page.take(_sent(n, n * 160, ssrc=5), n * 0.02)
+    box.packet(bytes(160), 0.0)
+    ours = box.report(b"", "box", 10.0, unix_time=3.25)
+    told.reported(ours, 10.0)
+    page.take_rtcp(ours, now=50.0)
+    answer = Outgoing(7, 0, 0, 0).report(page.report(51.0), "page", 51.0, 9.0)
+    told.take(answer, 11.04)
+    assert (told.lost, told.round_trip_s) == (1, pytest.approx(0.04, abs=0.001))
 
 
 def test_a_press_is_told_once_however_many_packets_it_has() -> None:

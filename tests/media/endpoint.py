@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from appliance.browser.port import PeerRefused, PeerSink
+from appliance.browser.port import FarEnd, PeerRefused, PeerSink
 from appliance.lines.line import Caps, HungUp, LineEvent, LineSink, OffHook, Up
 from appliance.media import g711, protocol, rtp
 from appliance.media.client import MediaClient
@@ -175,6 +175,9 @@ class MemoryPeer:
     def speak(self, payload: bytes) -> None:
         self.sequence += 1
         self.sink.peer_audio(self.name, 0, self.sequence, self.sequence * 160, payload)
+
+    def far_end(self) -> FarEnd | None:
+        return FarEnd(len(self.written), 0.0, 1.5, 12.0)
 
     async def close(self) -> None:
         self.closed = True

@@ -23,7 +23,7 @@ def test_reports_are_read_as_they_are_built() -> None:
         ssrc=7, cname="x", ntp=1 << 40, timestamp=5, packets=3, octets=480, block=block
     )
     assert len(data) % 4 == 0
-    assert rtcp.parse(data) == rtcp.Report(7, 1 << 24, (block,), cname="x")
+    assert rtcp.parse(data) == rtcp.Report(7, 1 << 24, (block,), cname="x", timestamp=5)
     last = rtcp.build(
         ssrc=7, cname="y", ntp=0, timestamp=0, packets=0, octets=0, block=None, bye=True
     )
@@ -143,3 +143,26 @@ def test_what_a_phone_measures_itself_is_read() -> None:
     session = Session(1, "a", 0.0, WALL, 0.5)
     assert session.take(report + xr, 1.0)
     assert session.metrics == rtcp.VoipMetrics(1, 26 / 256, 13 / 256, 3.8, 40)
+
+
+def test_the_pace_of_the_other_clock_is_measured_by_its_reports() -> None:
+    ours = Session(1, "a", 0.0, WALL, 0.5)
+
+    def heard(at: float, timestamp: float) -> None:
+        ours.take(
+            rtcp.build(
+                ssrc=2, cname="b", ntp=1, timestamp=int(timestamp), packets=1, octets=1, block=None
+            ),
+            at,
+        )
+
+    for second in range(0, 50, 5):
+        heard(second, second * 8000 * 1.00015)
+    assert ours.clock_ppm is None
+    heard(100.0, 800_000 * 1.00015)
+    assert ours.clock_ppm == pytest.approx(150, abs=2)
+    # A timestamp set anew is no clock.
+    heard(105.0, 1 << 30)
+    assert ours.clock_ppm == pytest.approx(150, abs=2)
+    heard(170.0, (1 << 30) + 65 * 8000)
+    assert ours.clock_ppm == pytest.approx(0, abs=5)
