@@ -35,7 +35,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.media import g711, rtcp, rtp
-from appliance.media.datagrams import PACKET, Datagrams, Rows, best
+from appliance.media.datagrams import FEW, PACKET, Datagrams, Rows, best
 from appliance.media.engine import Engine, Leg
 from appliance.media.jitter import FRAME
 from appliance.media.protocol import SrtpKeys
@@ -59,6 +59,7 @@ _QUIET_TICKS: Final = 5
 """After 100 ms without a packet the mix, which knows what to do about it, takes over."""
 _MAX_BURST: Final = 12
 """Frames that are sent at once when a leg begins to be passed on: all that was not heard yet."""
+_FEW_LEGS: Final = 4 * FEW
 RELAY_LEGS: Final = 400
 """With more legs than this everything goes through the mix: between the ticks there is no time to
 waste then."""
@@ -140,6 +141,9 @@ class _Port:
         self.event_send: int | None = None
         self.send = False
         self.receive = False
+        self.packets = 0
+        self.octets = 0
+        """Sent one by one; see `PacketIO._sent`."""
         self.receiver = rtp.EventReceiver()
         self.sender = rtp.EventSender()
         self.ssrc = random.getrandbits(32)
@@ -226,8 +230,6 @@ class PacketIO:
         self._advance = np.zeros(0, np.int64)
         """By how much that moves on in a tick."""
         self._packets = np.zeros(0, np.int64)
-        self._odd: _I64 = np.zeros(0, np.int64)
-        """Octets sent, less `FRAME` for each packet."""
         self._kind = np.zeros(0, np.int64)
         """Payload type of the audio that is taken from each slot, 255 for none."""
         self._wired = np.zeros(0, np.bool_)
@@ -239,14 +241,14 @@ class PacketIO:
         """Ticks in a row with nothing but the usual packets."""
         self._who = np.zeros(0, np.int64)
         """Slot of each row that was received and not looked at yet."""
-        self._passed = np.zeros(0, np.bool_)
-        """Whether it was passed on."""
+        self._passed: set[int] = set()
+        """Rows of key events that were passed on."""
         self._last_row = np.zeros(0, np.int64)
         self._rows = 0
         self._batches: list[int] = []
         """First rows of what came together."""
-        self._direct = 0
-        """How many are passed on."""
+        self._direct: dict[int, int] = {}
+        """Slots that are passed on, and to whom."""
         self._waiting: set[int] = set()
         """Slots that the mix does not speak to until it has caught up."""
         self._entering: list[tuple[int, int]] = []
@@ -263,7 +265,6 @@ class PacketIO:
             ("_timestamp", 1, 0),
             ("_advance", 1, FRAME),
             ("_packets", 1, 0),
-            ("_odd", 1, 0),
             ("_kind", 1, 255),
             ("_wired", 1, 0),
             ("_gives", 1, 0),
@@ -271,7 +272,6 @@ class PacketIO:
             ("_steady", 1, 0),
             ("_last_row", 1, 0),
             ("_who", 2, 0),
-            ("_passed", 2, 0),
         ):
             old = getattr(self, name)
             new = np.full(width * capacity, fill, old.dtype)
@@ -302,7 +302,7 @@ class PacketIO:
         self._sequence[slot] = random.getrandbits(16)
         self._timestamp[slot] = random.getrandbits(32)
         self._advance[slot] = FRAME
-        self._packets[slot] = self._odd[slot] = self._steady[slot] = 0
+        self._packets[slot] = self._steady[slot] = 0
         self._unmarked.add(opened)
         opened.reports = self._rtcp.open(leg, opened.ssrc, host, lambda: _bind(host, port + 1))
         leg.send_keys = lambda digits: self._press(opened, digits)
@@ -408,14 +408,22 @@ class PacketIO:
         """Put everything that has come into the engine's ring."""
         if self._learning:
             self._learn()
-        self._gather()
+        self._gather_all()
         self._look_at_rows()
         self._choose_paths()
         self._rtcp.tick()
 
     def pass_on(self) -> None:
         """Between ticks: send on what can be sent on, keep everything for the tick."""
-        self._gather()
+        self._gather_all()
+
+    def _gather_all(self) -> None:
+        if self._direct and len(self._by_slot) <= _FEW_LEGS:
+            for _ in range(_ROUNDS):
+                if not self._gather_few():
+                    return
+        else:
+            self._gather()
 
     def _gather(self) -> None:
         """Read what has come, in rounds of one packet a leg."""
@@ -431,12 +439,54 @@ class PacketIO:
                 continue
             self._rows = last = first + len(slots)
             self._who[first:last] = slots
-            self._passed[first:last] = False
             self._batches.append(first)
             if self._secured:
                 self._open_rows(first, last)
             if relaying:
                 self._forward(first, last)
+
+    def _gather_few(self) -> bool:
+        """One packet each of a few legs, one by one: for so few it costs less. Whether there may
+        be more."""
+        if self._rows + len(self._by_slot) > len(self._who):
+            self._look_at_rows()
+        sockets, first = self.sockets, self._rows
+        got = sockets.receive_each(first)
+        if not got:
+            return False
+        self._rows = last = first + len(got)
+        self._who[first:last] = [slot for slot, _ in got]
+        self._batches.append(first)
+        if self._secured:
+            self._open_rows(first, last)
+        relay, now = self._relay, self._engine.now
+        for row, (slot, size) in enumerate(got, first):
+            listener = self._direct.get(slot)
+            if listener is None:
+                continue
+            port = self._by_slot[slot]
+            if port.srtp is not None:
+                size = int(sockets.sizes[row])
+            view = sockets.came.views[row]
+            header = bytes(view[: rtp.HEADER_BYTES])
+            made = relay.pass_one(slot, header, size, now)
+            if made is None:
+                continue
+            payload = view[rtp.HEADER_BYTES : size]
+            to = self._by_slot[listener]
+            if header[1] & 0x7F == port.event_receive:
+                self._passed.add(row)
+            elif port.payload_type != to.payload_type:
+                table = g711.ALAW_TO_ULAW_BYTES
+                if to.payload_type == g711.PCMA:
+                    table = g711.ULAW_TO_ALAW_BYTES
+                self._send_one(to, made + bytes(payload).translate(table), len(payload))
+                continue
+            # The ring is to get what came.
+            view[: rtp.HEADER_BYTES] = made
+            self._send_one(to, view[:size], len(payload))
+            view[: rtp.HEADER_BYTES] = header
+        return True
 
     def _open_rows(self, first: int, last: int) -> None:
         """Take the encryption off the rows of those ports that have any."""
@@ -455,17 +505,18 @@ class PacketIO:
         if not count:
             return
         self._rows, self._batches = 0, []
+        passed, self._passed = self._passed, set()
         who = self._who[:count]
         steps = self._steps[:count]
         self._last_row[who] = steps
         if (self._last_row[who] == steps).all():
-            self._put(0, count)
+            self._put(0, count, passed)
             return
         # Somebody sent more than one packet.
         for first, last in itertools.pairwise([*batches, count]):
-            self._put(first, last)
+            self._put(first, last, passed)
 
-    def _put(self, first: int, last: int) -> None:
+    def _put(self, first: int, last: int, passed: set[int]) -> None:
         """Rows of different legs into the ring."""
         sockets, slots = self.sockets, self._who[first:last]
         placed = self._engine.ring.put_batch(
@@ -481,7 +532,7 @@ class PacketIO:
             data = sockets.came.views[row][: sockets.sizes[row]]
             packet = rtp.parse(data)
             if packet is not None:
-                self._take(port, packet, bool(self._passed[row]))
+                self._take(port, packet, row in passed)
             elif port.rtcp_mux:
                 port.reports.take(bytes(data), time.monotonic())
 
@@ -548,7 +599,7 @@ class PacketIO:
     @property
     def relaying(self) -> bool:
         """Whether somebody hears packets as they come, between the ticks."""
-        return self._direct > 0
+        return bool(self._direct)
 
     def _forward(self, first: int, last: int) -> None:
         """Send on what came in these rows, as far as its leg is passed on."""
@@ -567,17 +618,14 @@ class PacketIO:
         todo = relay.pass_on(slots, kept, sockets.sizes[rows], self._engine.now)
         # The ring is to get what came: the rows are changed for the moment of sending only.
         words[rows] = todo.words
-        if todo.audio is None:
-            self._passed[rows] = True
-        else:
+        if todo.audio is not None:
             for index in todo.events:
                 row = int(which[index])
-                self._passed[row] = True
+                self._passed.add(row)
                 data = sockets.came.views[row][: sockets.sizes[row]]
                 payload = int(sockets.sizes[row]) - rtp.HEADER_BYTES
                 self._send_one(self._by_slot[int(listeners[index])], data, payload)
             which, slots, listeners = which[todo.audio], slots[todo.audio], listeners[todo.audio]
-            self._passed[which] = True
         recoded = which[relay.recoded[slots]]
         if len(recoded):
             payloads = sockets.came.array[:, rtp.HEADER_BYTES : PACKET]
@@ -634,7 +682,7 @@ class PacketIO:
         hears = engine.hears(int(relay.to[source]), source)
         behind = engine.ring.ahead(source) if hears else 0
         listener, sequence, timestamp = relay.end(source, behind)
-        self._direct -= 1
+        del self._direct[source]
         self._sequence[listener], self._timestamp[listener] = sequence, timestamp
         silent = engine.now - int(relay.last[source]) - 1
         if behind:
@@ -654,8 +702,8 @@ class PacketIO:
         self._look_at_rows()
         if not self._direct:
             return
-        for source in {slot, *np.flatnonzero(self._relay.to == slot).tolist()}:
-            if self._relay.to[source] >= 0:
+        for source, listener in list(self._direct.items()):
+            if slot in (source, listener):
                 self._leave(source)
 
     def _enter(self, source: int, listener: int) -> None:
@@ -688,7 +736,7 @@ class PacketIO:
         newest = (int(ring.ssrc[source]), *ring.newest_numbers(source))
         sent = (port.ssrc, first + frames - 1, stamp + FRAME * frames)
         self._relay.begin(source, listener, kinds, newest, sent, self._engine.now)
-        self._direct += 1
+        self._direct[source] = listener
         self._advance[listener] = 0
 
     # --- sending ----------------------------------------------------------------------------
@@ -765,8 +813,8 @@ class PacketIO:
     def _send_one(self, port: _Port, data: bytes | memoryview, octets: int) -> None:
         with contextlib.suppress(OSError):
             port.send_now(data if port.srtp is None else port.srtp.protect(bytes(data)))
-            self._packets[port.slot] += 1
-            self._odd[port.slot] += octets - FRAME
+            port.packets += 1
+            port.octets += octets
 
     def _press_keys(self, slots: _I64) -> _I64:
         """Key presses take the place of audio; returns who gets audio."""
@@ -809,12 +857,12 @@ class PacketIO:
 
     def _sent(self, number: int) -> rtcp.Sent:
         """What a leg has sent so far."""
-        slot = self._ports[number].slot
-        stamp = int(self._timestamp[slot])
-        if self._relay.heard[slot]:
-            stamp = self._relay.heard_until(slot)
-        packets = int(self._packets[slot])
-        return rtcp.Sent(packets, packets * FRAME + int(self._odd[slot]), stamp)
+        port = self._ports[number]
+        stamp = int(self._timestamp[port.slot])
+        if self._relay.heard[port.slot]:
+            stamp = self._relay.heard_until(port.slot)
+        frames = int(self._packets[port.slot])
+        return rtcp.Sent(frames + port.packets, frames * FRAME + port.octets, stamp)
 
 
 def _together(slots: _I64) -> slice | _I64:
