@@ -42,6 +42,7 @@ from appliance.media.protocol import SrtpKeys
 from appliance.media.quality import Far
 from appliance.media.relay import Kinds, Relay
 from appliance.media.rtcp_io import Address, LegRtcp, RtcpIO, disconnect
+from appliance.media.slots import together
 
 if TYPE_CHECKING:
     from appliance.media.srtp import Srtp
@@ -749,7 +750,7 @@ class PacketIO:
             slots = slots[~self._relay.heard[slots] & (self._relay.wait[slots] == 0)]
         if self._pressing:
             slots = self._press_keys(slots)
-        where = _together(slots)
+        where = together(slots)
         self._write(where)
         marked = self._mark_spurts(slots) if self._unmarked else []
         if self._loose:
@@ -863,14 +864,6 @@ class PacketIO:
             stamp = self._relay.heard_until(port.slot)
         frames = int(self._packets[port.slot])
         return rtcp.Sent(frames + port.packets, frames * FRAME + port.octets, stamp)
-
-
-def _together(slots: _I64) -> slice | _I64:
-    """Rising slots as a slice, where they are neighbours: that is cheaper to work on."""
-    count = len(slots)
-    if count and slots[-1] - slots[0] + 1 == count:
-        return slice(int(slots[0]), int(slots[-1]) + 1)
-    return slots
 
 
 def _empty(sock: socket.socket) -> None:

@@ -15,3 +15,11 @@ def widen(old: _Rows, capacity: int, value: float = 0) -> _Rows:
     new = np.full((capacity, *old.shape[1:]), value, old.dtype)
     new[: len(old)] = old
     return cast(_Rows, new)
+
+
+def together(slots: npt.NDArray[np.int64]) -> Any:
+    """Slots as a slice where they are neighbours in rising order: views instead of copies."""
+    count = len(slots)
+    if count and slots[-1] - slots[0] + 1 == count and (slots[1:] > slots[:-1]).all():
+        return slice(int(slots[0]), int(slots[-1]) + 1)
+    return slots

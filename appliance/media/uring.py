@@ -230,7 +230,9 @@ class RingSockets(PlainSockets):
         if count <= 0:
             return None
         socks = self._sockets[:count].astype(np.int64)
-        slots: _I64 = self._slot_of[socks]
+        # In the order of slots, whose state is then worked on where it lies.
+        slots: _I64 = np.sort(self._slot_of[socks])
+        socks = self._socks[slots]
         # Errors are the other side's "port unreachable": it may still come up.
         addresses = self._addresses[at : at + count]
         self.sizes[at : at + count] = self._ring.run(_RECEIVE, socks, addresses)
