@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.media import g711
+from appliance.media.slots import together
 
 LOW: Final = (697.0, 770.0, 852.0, 941.0)
 HIGH: Final = (1209.0, 1336.0, 1477.0, 1633.0)
@@ -232,14 +233,6 @@ _RISEN: Final = (_RISES ** np.arange(STEPS + 1)[:, None])[:, :, None]
 """What the least energies may have risen by after each step: (steps + 1, 3, 1)."""
 
 
-def _together(slots: _I64) -> Any:
-    """Rising slots as a slice where they are neighbours."""
-    first, last = int(slots[0]), int(slots[-1])
-    if last - first + 1 == len(slots) and (np.diff(slots) == 1).all():
-        return slice(first, last + 1)
-    return slots
-
-
 class DtmfDetector:
     """State of `capacity` legs; a leg is a slot number. `process` is called once a tick."""
 
@@ -307,7 +300,7 @@ class DtmfDetector:
             return []
         self._turn = (self._turn + 1) % (_HISTORY // STEPS)
         # Neighbours are worked on in place, others as copies that are put back.
-        where = _together(slots)
+        where = together(slots)
         raw = self._raw[where]
         raw[:, :-FRAME] = raw[:, FRAME:]
         raw[:, -FRAME:] = pcm[where]

@@ -32,8 +32,8 @@ _SAME_KEY_TICKS: Final = 25
 _MAX_SKIP: Final = 3000
 """Silence that a recording gets for a clock that jumped: a minute; more is no call any more."""
 _FIRST_CAPACITY: Final = 64
-REEL_TICKS: Final = 100
-"""What legs said is kept so long and goes to the tape in pieces of it: 2 s, the most that a killed
+REEL_TICKS: Final = 50
+"""What legs said is kept so long and goes to the tape in pieces of it: 1 s, the most that a killed
 process takes with it."""
 
 Door = Literal["rtp", "line", "peer"]
@@ -497,7 +497,7 @@ class Engine:
             right = tuple(leg.slot for leg in legs[1:] if leg is not None)
             segment = self._segments.get(name)
             if segment is None:
-                # Steps of 37 of 100 keep recordings that start together well apart.
+                # Steps of 37 of 50 keep recordings that start together well apart.
                 self._started += 37
                 turn = self._started % REEL_TICKS
                 self._segments[name] = _Segment(left, right, self.now, turn)

@@ -1,6 +1,6 @@
 """The jitter buffer of all legs: one ring of mu-law samples per leg, read by the tick.
 
-A ring holds 128 frames of 160 samples. Positions are sample counts since the leg was opened; the
+A ring holds 64 frames of 160 samples. Positions are sample counts since the leg was opened; the
 reader of a leg moves on by one frame a tick. A packet is placed by its timestamp relative to the
 newest packet, in the order of its sequence number: what is late but not yet due still lands in its
 place, what was there before is dropped. A timestamp that jumps while sequence numbers go on (a
@@ -23,6 +23,7 @@ exact bytes.
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 import numpy as np
@@ -32,10 +33,10 @@ from appliance.media import g711, plc, rtp, stretch
 from appliance.media.comfort import LISTEN_TICKS, ComfortNoise
 from appliance.media.depth import LOOK_TICKS, MUCH, NO_MARGIN, TARGET, Depth
 from appliance.media.drift import DriftMeter
-from appliance.media.slots import widen, windows
+from appliance.media.slots import together, widen, windows
 
 FRAME: Final = 160
-FRAMES: Final = 128
+FRAMES: Final = 64
 RING: Final = FRAME * FRAMES
 MAX_PAYLOAD: Final = 480
 """60 ms: the longest packet of telephony, RFC 3551 receivers need 200 ms at most."""
@@ -44,7 +45,7 @@ MAX_DEPTH: Final = 10
 """Frames that a late packet may push the delay out by; a later one is lost."""
 MAX_STRAGGLE: Final = 4
 """The same for one that newer packets have overtaken: 80 ms."""
-_MAX_AHEAD: Final = 60 * FRAME
+_MAX_AHEAD: Final = 50 * FRAME
 _MAX_JUMP: Final = 8000
 _MAX_PAUSE_AHEAD: Final = (MAX_DEPTH + 2) * FRAME
 """A pause in the timestamps that would put the next packet further ahead has not passed: a clock
@@ -63,6 +64,9 @@ _COMFORT_TICKS: Final = 60 * 50
 _MAX_MISSING: Final = 3000
 """A minute of loss; a larger step in the numbers is a new numbering (RFC 3550 appendix A.1)."""
 _RENUMBERED: Final = 1 << 40
+_KIND_SHIFT: Final = np.uint32(8 if sys.byteorder == "little" else 16)
+_NO_MARKER: Final = np.frombuffer(bytes((255, 127, 255, 255)), np.uint32)[0]
+"""Payload type and marker in the first word of a header, as it lies in memory."""
 
 _Int = npt.NDArray[np.int64]
 
@@ -96,7 +100,10 @@ class Jitter:
         """Samples that came without packets."""
         self._next_ssrc: _Int = _none()
         self._late_tick: _Int = _none()
-        self._transit: _Int = _none()
+        self._due: g711.Bytes = np.empty((0, rtp.HEADER_BYTES), np.uint8)
+        """Header of the packet that comes next, if all goes well, with payload type 0."""
+        self._due_known: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
+        """Whether that is so still."""
         self._first_sequence: _Int = _none()
         self.ssrc: _Int = _none()
         """Of the stream that is played, -1 before the first packet."""
@@ -119,19 +126,26 @@ class Jitter:
         self._depth = Depth(0)
         self._tick = 0
         self._grow(capacity)
+        self.data[:] = g711.ULAW_SILENCE
 
     def _grow(self, capacity: int) -> None:
         first = self.capacity
+        # Memory that is not written to is not taken: slots may never be used.
+        data = np.empty((capacity, RING), np.uint8)
+        data[:first] = self.data
+        self.data = data
         for name, value in list(vars(self).items()):
-            if isinstance(value, np.ndarray):
+            if isinstance(value, np.ndarray) and value is not self.data:
                 setattr(self, name, widen(value, capacity, 0xFF if value.dtype == np.uint8 else 0))
         for part in (self._plc, self._noise, self._drift, self._depth):
             part.reserve(capacity)
         # In a tuple: it is no state.
         self._windows = (windows(self.data, FRAME),)
+        self._due_sequence = self._due.view(">u2")[:, 1]
+        self._due_stamp = self._due.view(">u4")[:, 1]
         self.capacity = capacity
         for slot in range(first, capacity):
-            self.reset(slot)
+            self._clear(slot)
 
     def reserve(self, capacity: int) -> None:
         """Make room for at least `capacity` slots; those in use keep their state."""
@@ -140,9 +154,12 @@ class Jitter:
 
     def reset(self, slot: int) -> None:
         """A new leg in this slot."""
-        self._fill[slot] = 0
         # What was said in this slot before must not be heard in a concealed frame.
         self.data[slot] = g711.ULAW_SILENCE
+        self._clear(slot)
+
+    def _clear(self, slot: int) -> None:
+        self._fill[slot] = 0
         self._read[slot] = 0
         self._lost[slot] = _NOISE_SAMPLES
         self._late_tick[slot] = -1
@@ -160,6 +177,7 @@ class Jitter:
         """The stream starts (again): its first packet is to be played `FIRST_DEPTH` from now, or
         a little later if its `size` is such that the next may come less far ahead."""
         self._seen[slot] = -1
+        self._forget_due(slot)
         # Extended numbers start high enough for packets from before the first to stay positive.
         self._sequence[slot] = sequence + 0x10000
         self._first_sequence[slot] = sequence + 0x10000
@@ -169,7 +187,11 @@ class Jitter:
         self._depth.begin(slot)
         self._comfort[slot] = -1
         self._drift.reset(slot)
-        self._transit[slot] = self._tick * FRAME - timestamp
+
+    def _forget_due(self, slot: int) -> None:
+        # No header begins with a zero.
+        self._due[slot] = 0
+        self._due_known[slot] = False
 
     def _border(self, slot: int) -> int:
         """First sample of the first frame that nothing was read of yet."""
@@ -187,32 +209,25 @@ class Jitter:
         `put`.
         """
         count = len(slots)
-        head = packets[:count, : rtp.HEADER_BYTES]
-        words = head[:, 4:12].copy().view(">u4").astype(np.int64)
-        sequence = head[:, 2:4].copy().view(">u2")[:, 0].astype(np.int64)
-        timestamp, ssrc = words[:, 0], words[:, 1]
-        position = self._newest[slots] + FRAME
-        read = self._read[slots]
-        margin = position - read
-        fits: npt.NDArray[np.bool_] = (
-            (sizes == rtp.HEADER_BYTES + FRAME)
-            & (head[:, 0] == 0x80)
-            & ((head[:, 1] & 0x7F) == payload_types)
-            & (ssrc == self.ssrc[slots])
-            & (sequence == ((self._sequence[slots] + 1) & 0xFFFF))
-            & (timestamp == ((self._timestamp[slots] + FRAME) & 0xFFFFFFFF))
-            & (position % FRAME == 0)
-            & (margin >= 0)
-            & (margin < _MAX_AHEAD)
-        )
+        where = together(slots)
+        words = packets[:count].view(np.uint32)[:, :3]
+        fits = self._due_now(where, words, sizes, payload_types)
         if not fits.all():
-            slots, position, timestamp = slots[fits], position[fits], timestamp[fits]
-            margin, payload_types = margin[fits], payload_types[fits]
-            payload = packets[:count][fits, rtp.HEADER_BYTES : rtp.HEADER_BYTES + FRAME]
-        else:
-            payload = packets[:count, rtp.HEADER_BYTES : rtp.HEADER_BYTES + FRAME]
-        if not len(slots):
-            return fits
+            # Somebody's numbers may have moved on without us.
+            for slot in slots[~fits & ~self._due_known[slots]].tolist():
+                self._expect(slot)
+            fits = self._due_now(where, words, sizes, payload_types)
+        position = self._newest[where] + FRAME
+        margin = position - self._read[where]
+        if (position % FRAME).any() or margin.min() < 0 or margin.max() >= _MAX_AHEAD:
+            fits &= (position % FRAME == 0) & (margin >= 0) & (margin < _MAX_AHEAD)
+        payload = packets[:count, rtp.HEADER_BYTES : rtp.HEADER_BYTES + FRAME]
+        if not fits.all():
+            slots, position, margin = slots[fits], position[fits], margin[fits]
+            payload, payload_types = payload[fits], payload_types[fits]
+            where = slots
+            if not len(slots):
+                return fits
         if payload_types.any():
             payload = np.where(
                 (payload_types == g711.PCMA)[:, None], g711.ALAW_TO_ULAW[payload], payload
@@ -220,24 +235,56 @@ class Jitter:
         frame = position // FRAME % FRAMES
         self.data.reshape(self.capacity, FRAMES, FRAME)[slots, frame] = payload
         self._fill[slots, frame] = FRAME
-        extended = self._sequence[slots] + 1
-        self._sequence[slots] = extended
+        extended = self._sequence[where] + 1
+        self._sequence[where] = extended
         self._seen[slots, extended % FRAMES] = extended
-        self._timestamp[slots] = timestamp
-        self._newest[slots] = position
-        self._margin[slots] = np.minimum(self._margin[slots], margin)
-        self._next_ssrc[slots] = -1
-        self.heard[slots] = self._tick
-        self.received[slots] += 1
-        transit = self._tick * FRAME - timestamp
-        moved = np.abs(transit - self._transit[slots])
-        self._transit[slots] = transit
-        jitter = self.jitter[slots]
-        self.jitter[slots] = jitter + (np.minimum(moved, _MAX_JUMP) - jitter) / 16
+        self._timestamp[where] += FRAME
+        self._due_sequence[where] += 1
+        self._due_stamp[where] += FRAME
+        self._newest[where] = position
+        self._margin[where] = np.minimum(self._margin[where], margin)
+        self._next_ssrc[where] = -1
+        # With numbers in order, what arrival is away from its time is away from the next tick.
+        moved = np.abs(self._tick - 1 - self.heard[where]) * FRAME
+        self.heard[where] = self._tick
+        self.received[where] += 1
+        jitter = self.jitter[where]
+        self.jitter[where] = jitter + (np.minimum(moved, _MAX_JUMP) - jitter) / 16
         return fits
+
+    def _due_now(
+        self,
+        where: slice | _Int,
+        words: npt.NDArray[np.uint32],
+        sizes: _Int,
+        payload_types: _Int,
+    ) -> npt.NDArray[np.bool_]:
+        """Which of these headers are those of the packet that comes next."""
+        wrong = words ^ self._due[where].view(np.uint32)
+        # The table holds payload type 0; the marker may be anything.
+        wrong[:, 0] ^= payload_types.astype(np.uint32) << _KIND_SHIFT
+        wrong[:, 0] &= _NO_MARKER
+        fits: npt.NDArray[np.bool_] = sizes == rtp.HEADER_BYTES + FRAME
+        if wrong.any():
+            fits = fits & ~wrong.any(axis=1)
+        return fits
+
+    def _expect(self, slot: int) -> None:
+        """Write down the header that this leg's next packet has, if all goes well."""
+        if self.ssrc[slot] >= 0:
+            header = rtp.build(
+                0,
+                int(self._sequence[slot]) + 1,
+                int(self._timestamp[slot]) + FRAME,
+                int(self.ssrc[slot]),
+                b"",
+            )
+            self._due[slot] = np.frombuffer(header, np.uint8)
+            self._due_known[slot] = True
 
     def put(self, slot: int, packet: rtp.Packet) -> bool:
         """Place any audio packet; its payload is G.711 of its payload type. False if dropped."""
+        self._forget_due(slot)
         payload = packet.payload[:MAX_PAYLOAD]
         size = len(payload)
         if not size:
@@ -424,15 +471,23 @@ class Jitter:
         return ulaw, pcm
 
     def ahead(self, slot: int) -> int:
-        """Frames from the reader to the end of the newest packet."""
+        """Whole frames from the reader to the end of the newest packet."""
         return max(0, (int(self._newest[slot]) - int(self._read[slot])) // FRAME + 1)
 
     def coming(self, slot: int, frames: int) -> list[bytes | None]:
-        """The frames that will be read next, None for those that are not there."""
-        first = int(self._read[slot]) // FRAME
-        places = [(first + offset) % FRAMES for offset in range(frames)]
+        """The last so many frames that came, None for those that are not there."""
+        newest = int(self._newest[slot]) // FRAME
+        places = [(newest + offset) % FRAMES for offset in range(1 - frames, 1)]
         ring = self.data[slot].reshape(FRAMES, FRAME)
-        return [ring[p].tobytes() if self._fill[slot, p] > 0 else None for p in places]
+        return [ring[p].tobytes() if self._fill[slot, p] >= FRAME else None for p in places]
+
+    def seamless(self, slot: int) -> bool:
+        """Whether whoever hears this reader may go on at the next border of frames unnoticed."""
+        read = int(self._read[slot])
+        if read % FRAME == 0:
+            return True
+        last = self.data[slot][np.arange(read - FRAME, read) % RING]
+        return float(np.mean(g711.ULAW_FLOAT[last] ** 2)) < _QUIET_POWER
 
     def newest_numbers(self, slot: int) -> tuple[int, int]:
         """Sequence number and timestamp of the newest packet."""

@@ -35,13 +35,14 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.media import g711, rtcp, rtp
-from appliance.media.datagrams import PACKET, Datagrams, Rows, best
+from appliance.media.datagrams import FEW, PACKET, Datagrams, Rows, best
 from appliance.media.engine import Engine, Leg
 from appliance.media.jitter import FRAME
 from appliance.media.protocol import SrtpKeys
 from appliance.media.quality import Far
 from appliance.media.relay import Kinds, Relay
 from appliance.media.rtcp_io import Address, LegRtcp, RtcpIO, disconnect
+from appliance.media.slots import together
 
 if TYPE_CHECKING:
     from appliance.media.srtp import Srtp
@@ -59,6 +60,7 @@ _QUIET_TICKS: Final = 5
 """After 100 ms without a packet the mix, which knows what to do about it, takes over."""
 _MAX_BURST: Final = 12
 """Frames that are sent at once when a leg begins to be passed on: all that was not heard yet."""
+_FEW_LEGS: Final = 4 * FEW
 RELAY_LEGS: Final = 400
 """With more legs than this everything goes through the mix: between the ticks there is no time to
 waste then."""
@@ -140,6 +142,9 @@ class _Port:
         self.event_send: int | None = None
         self.send = False
         self.receive = False
+        self.packets = 0
+        self.octets = 0
+        """Sent one by one; see `PacketIO._sent`."""
         self.receiver = rtp.EventReceiver()
         self.sender = rtp.EventSender()
         self.ssrc = random.getrandbits(32)
@@ -170,10 +175,6 @@ class _Port:
         if self.srtp is None or rtcp.is_rtcp(data):
             return data
         return self.srtp.unprotect(data)
-
-    def sealed(self, data: bytes | memoryview) -> bytes | memoryview:
-        """What is to be sent, encrypted if this leg is."""
-        return data if self.srtp is None else self.srtp.protect(bytes(data))
 
     def aim_reports(self, address: Address) -> None:
         there = self.rtcp_remote if address == self.signalled else None
@@ -214,13 +215,11 @@ class PacketIO:
         self._by_slot: dict[int, _Port] = {}
         self._learning: list[_Port] = []
         self._loose: list[_Port] = []
-        """Ports that send one by one: not connected yet, or encrypted."""
-        self._sealed: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
-        """Whether a slot is encrypted; nothing is passed on to such a leg."""
-        self._secured = False
-        """Whether any is."""
+        """Ports that send but are not connected yet."""
         self._pressing: set[_Port] = set()
         """Ports that have keys to send."""
+        self._secured = False
+        """Whether any port is encrypted."""
         self._unmarked: set[_Port] = set()
         """Ports whose next packet begins a talk spurt."""
         self._rtcp = RtcpIO(engine, self._sent)
@@ -232,25 +231,25 @@ class PacketIO:
         self._advance = np.zeros(0, np.int64)
         """By how much that moves on in a tick."""
         self._packets = np.zeros(0, np.int64)
-        self._odd: _I64 = np.zeros(0, np.int64)
-        """Octets sent, less `FRAME` for each packet."""
         self._kind = np.zeros(0, np.int64)
         """Payload type of the audio that is taken from each slot, 255 for none."""
         self._wired = np.zeros(0, np.bool_)
         self._gives = np.zeros(0, np.bool_)
         """Whether something is sent to this slot."""
+        self._alone = np.zeros(0, np.bool_)
+        """Whether that goes packet by packet: encrypted, or not connected yet."""
         self._steady = np.zeros(0, np.int64)
         """Ticks in a row with nothing but the usual packets."""
         self._who = np.zeros(0, np.int64)
         """Slot of each row that was received and not looked at yet."""
-        self._passed = np.zeros(0, np.bool_)
-        """Whether it was passed on."""
+        self._passed: set[int] = set()
+        """Rows of key events that were passed on."""
         self._last_row = np.zeros(0, np.int64)
         self._rows = 0
         self._batches: list[int] = []
         """First rows of what came together."""
-        self._direct = 0
-        """How many are passed on."""
+        self._direct: dict[int, int] = {}
+        """Slots that are passed on, and to whom."""
         self._waiting: set[int] = set()
         """Slots that the mix does not speak to until it has caught up."""
         self._entering: list[tuple[int, int]] = []
@@ -267,15 +266,13 @@ class PacketIO:
             ("_timestamp", 1, 0),
             ("_advance", 1, FRAME),
             ("_packets", 1, 0),
-            ("_odd", 1, 0),
             ("_kind", 1, 255),
             ("_wired", 1, 0),
-            ("_sealed", 1, 0),
             ("_gives", 1, 0),
+            ("_alone", 1, 0),
             ("_steady", 1, 0),
             ("_last_row", 1, 0),
             ("_who", 2, 0),
-            ("_passed", 2, 0),
         ):
             old = getattr(self, name)
             new = np.full(width * capacity, fill, old.dtype)
@@ -306,7 +303,7 @@ class PacketIO:
         self._sequence[slot] = random.getrandbits(16)
         self._timestamp[slot] = random.getrandbits(32)
         self._advance[slot] = FRAME
-        self._packets[slot] = self._odd[slot] = self._steady[slot] = 0
+        self._packets[slot] = self._steady[slot] = 0
         self._unmarked.add(opened)
         opened.reports = self._rtcp.open(leg, opened.ssrc, host, lambda: _bind(host, port + 1))
         leg.send_keys = lambda digits: self._press(opened, digits)
@@ -343,6 +340,7 @@ class PacketIO:
         port.rtcp_remote = None if rtcp_port is None else (host, rtcp_port)
         port.rtcp_mux = rtcp_mux
         port.secure(srtp)
+        self._secured = any(other.srtp is not None for other in self._ports.values())
         if usable and remote != port.signalled:
             port.signalled = port.remote = remote
             if port.connected:
@@ -388,7 +386,7 @@ class PacketIO:
         ports = self._ports.values()
         self._learning = [port for port in ports if port.latch is not None]
         self._kind[:] = 255
-        self._gives[:] = self._sealed[:] = False
+        self._gives[:] = False
         for port in ports:
             if port.connected and not self._wired[port.slot]:
                 self.sockets.add(port.slot, port.rtp)
@@ -396,12 +394,10 @@ class PacketIO:
             if port.receive:
                 self._kind[port.slot] = port.payload_type
             self._gives[port.slot] = port.send
-            self._sealed[port.slot] = port.srtp is not None
             self._heads[port.slot, 1] = port.payload_type
             self._words[port.slot, 1] = port.ssrc
-        self._secured = bool(self._sealed.any())
-        one_by_one = ~self._wired | self._sealed
-        self._loose = [port for port in ports if port.send and one_by_one[port.slot]]
+            self._alone[port.slot] = port.srtp is not None or not port.connected
+        self._loose = [port for port in ports if port.send and self._alone[port.slot]]
         self._sending = self._gives.nonzero()[0]
         self._alaw = np.array(
             sorted(port.slot for port in ports if port.payload_type == g711.PCMA), np.int64
@@ -413,14 +409,22 @@ class PacketIO:
         """Put everything that has come into the engine's ring."""
         if self._learning:
             self._learn()
-        self._gather()
+        self._gather_all()
         self._look_at_rows()
         self._choose_paths()
         self._rtcp.tick()
 
     def pass_on(self) -> None:
         """Between ticks: send on what can be sent on, keep everything for the tick."""
-        self._gather()
+        self._gather_all()
+
+    def _gather_all(self) -> None:
+        if self._direct and len(self._by_slot) <= _FEW_LEGS:
+            for _ in range(_ROUNDS):
+                if not self._gather_few():
+                    return
+        else:
+            self._gather()
 
     def _gather(self) -> None:
         """Read what has come, in rounds of one packet a leg."""
@@ -435,24 +439,64 @@ class PacketIO:
             if not len(slots):
                 continue
             self._rows = last = first + len(slots)
-            if self._secured:
-                self._open_rows(first, slots)
             self._who[first:last] = slots
-            self._passed[first:last] = False
             self._batches.append(first)
+            if self._secured:
+                self._open_rows(first, last)
             if relaying:
                 self._forward(first, last)
 
-    def _open_rows(self, first: int, slots: _I64) -> None:
-        """Take the encryption off those rows that have any."""
+    def _gather_few(self) -> bool:
+        """One packet each of a few legs, one by one: for so few it costs less. Whether there may
+        be more."""
+        if self._rows + len(self._by_slot) > len(self._who):
+            self._look_at_rows()
+        sockets, first = self.sockets, self._rows
+        got = sockets.receive_each(first)
+        if not got:
+            return False
+        self._rows = last = first + len(got)
+        self._who[first:last] = [slot for slot, _ in got]
+        self._batches.append(first)
+        if self._secured:
+            self._open_rows(first, last)
+        relay, now = self._relay, self._engine.now
+        for row, (slot, size) in enumerate(got, first):
+            listener = self._direct.get(slot)
+            if listener is None:
+                continue
+            port = self._by_slot[slot]
+            if port.srtp is not None:
+                size = int(sockets.sizes[row])
+            view = sockets.came.views[row]
+            header = bytes(view[: rtp.HEADER_BYTES])
+            made = relay.pass_one(slot, header, size, now)
+            if made is None:
+                continue
+            payload = view[rtp.HEADER_BYTES : size]
+            to = self._by_slot[listener]
+            if header[1] & 0x7F == port.event_receive:
+                self._passed.add(row)
+            elif port.payload_type != to.payload_type:
+                table = g711.ALAW_TO_ULAW_BYTES
+                if to.payload_type == g711.PCMA:
+                    table = g711.ULAW_TO_ALAW_BYTES
+                self._send_one(to, made + bytes(payload).translate(table), len(payload))
+                continue
+            # The ring is to get what came.
+            view[: rtp.HEADER_BYTES] = made
+            self._send_one(to, view[:size], len(payload))
+            view[: rtp.HEADER_BYTES] = header
+        return True
+
+    def _open_rows(self, first: int, last: int) -> None:
+        """Take the encryption off the rows of those ports that have any."""
         sockets = self.sockets
-        for index in self._sealed[slots].nonzero()[0].tolist():
-            row = first + index
-            size = int(sockets.sizes[row])
-            port = self._by_slot.get(int(slots[index]))
-            if size > 0 and port is not None:
+        for row in range(first, last):
+            port = self._by_slot.get(int(self._who[row]))
+            if port is not None and port.srtp is not None and sockets.sizes[row] > 0:
                 view = sockets.came.views[row]
-                plain = port.plain(bytes(view[:size]))
+                plain = port.plain(bytes(view[: sockets.sizes[row]]))
                 view[: len(plain)] = plain
                 sockets.sizes[row] = len(plain)
 
@@ -462,17 +506,18 @@ class PacketIO:
         if not count:
             return
         self._rows, self._batches = 0, []
+        passed, self._passed = self._passed, set()
         who = self._who[:count]
         steps = self._steps[:count]
         self._last_row[who] = steps
         if (self._last_row[who] == steps).all():
-            self._put(0, count)
+            self._put(0, count, passed)
             return
         # Somebody sent more than one packet.
         for first, last in itertools.pairwise([*batches, count]):
-            self._put(first, last)
+            self._put(first, last, passed)
 
-    def _put(self, first: int, last: int) -> None:
+    def _put(self, first: int, last: int, passed: set[int]) -> None:
         """Rows of different legs into the ring."""
         sockets, slots = self.sockets, self._who[first:last]
         placed = self._engine.ring.put_batch(
@@ -488,7 +533,7 @@ class PacketIO:
             data = sockets.came.views[row][: sockets.sizes[row]]
             packet = rtp.parse(data)
             if packet is not None:
-                self._take(port, packet, bool(self._passed[row]))
+                self._take(port, packet, row in passed)
             elif port.rtcp_mux:
                 port.reports.take(bytes(data), time.monotonic())
 
@@ -555,7 +600,7 @@ class PacketIO:
     @property
     def relaying(self) -> bool:
         """Whether somebody hears packets as they come, between the ticks."""
-        return self._direct > 0
+        return bool(self._direct)
 
     def _forward(self, first: int, last: int) -> None:
         """Send on what came in these rows, as far as its leg is passed on."""
@@ -574,17 +619,14 @@ class PacketIO:
         todo = relay.pass_on(slots, kept, sockets.sizes[rows], self._engine.now)
         # The ring is to get what came: the rows are changed for the moment of sending only.
         words[rows] = todo.words
-        if todo.audio is None:
-            self._passed[rows] = True
-        else:
+        if todo.audio is not None:
             for index in todo.events:
                 row = int(which[index])
-                self._passed[row] = True
+                self._passed.add(row)
                 data = sockets.came.views[row][: sockets.sizes[row]]
                 payload = int(sockets.sizes[row]) - rtp.HEADER_BYTES
                 self._send_one(self._by_slot[int(listeners[index])], data, payload)
             which, slots, listeners = which[todo.audio], slots[todo.audio], listeners[todo.audio]
-            self._passed[which] = True
         recoded = which[relay.recoded[slots]]
         if len(recoded):
             payloads = sockets.came.array[:, rtp.HEADER_BYTES : PACKET]
@@ -620,7 +662,6 @@ class PacketIO:
                 & self._wired[listeners]
                 & (self._kind[sources] != 255)
                 & self._gives[listeners]
-                & ~self._sealed[listeners]
                 & ~relay.broken[sources]
                 & (going | (self._steady[sources] >= _STEADY_TICKS))
                 & (relay.wait[listeners] == 0)
@@ -642,7 +683,7 @@ class PacketIO:
         hears = engine.hears(int(relay.to[source]), source)
         behind = engine.ring.ahead(source) if hears else 0
         listener, sequence, timestamp = relay.end(source, behind)
-        self._direct -= 1
+        del self._direct[source]
         self._sequence[listener], self._timestamp[listener] = sequence, timestamp
         silent = engine.now - int(relay.last[source]) - 1
         if behind:
@@ -662,8 +703,8 @@ class PacketIO:
         self._look_at_rows()
         if not self._direct:
             return
-        for source in {slot, *np.flatnonzero(self._relay.to == slot).tolist()}:
-            if self._relay.to[source] >= 0:
+        for source, listener in list(self._direct.items()):
+            if slot in (source, listener):
                 self._leave(source)
 
     def _enter(self, source: int, listener: int) -> None:
@@ -671,7 +712,9 @@ class PacketIO:
         ring, port = self._engine.ring, self._by_slot.get(listener)
         origin = self._by_slot.get(source)
         frames = ring.ahead(source)
-        if port is None or origin is None or frames > _MAX_BURST or listener in self._waiting:
+        if port is None or origin is None or listener in self._waiting:
+            return
+        if frames > _MAX_BURST or not ring.seamless(source):
             return
         kinds = Kinds(
             origin.payload_type,
@@ -694,7 +737,7 @@ class PacketIO:
         newest = (int(ring.ssrc[source]), *ring.newest_numbers(source))
         sent = (port.ssrc, first + frames - 1, stamp + FRAME * frames)
         self._relay.begin(source, listener, kinds, newest, sent, self._engine.now)
-        self._direct += 1
+        self._direct[source] = listener
         self._advance[listener] = 0
 
     # --- sending ----------------------------------------------------------------------------
@@ -707,7 +750,7 @@ class PacketIO:
             slots = slots[~self._relay.heard[slots] & (self._relay.wait[slots] == 0)]
         if self._pressing:
             slots = self._press_keys(slots)
-        where = _together(slots)
+        where = together(slots)
         self._write(where)
         marked = self._mark_spurts(slots) if self._unmarked else []
         if self._loose:
@@ -750,14 +793,19 @@ class PacketIO:
         return [port.slot for port in marked]
 
     def _send_loose(self, slots: _I64) -> _I64:
-        """To those that are sent to one by one; returns the others."""
+        """To those that are not connected yet; returns the others."""
         going = set(slots.tolist())
         for port in self._loose:
             if port.slot in going:
                 self._send_one(port, self._out.packets[port.slot], FRAME)
-        return slots[self._wired[slots] & ~self._sealed[slots]]
+        return slots[~self._alone[slots]]
 
     def _transmit(self, rows: Rows, which: _I64, slots: _I64) -> None:
+        if self._secured:
+            alone = self._alone[slots]
+            for row, slot in zip(which[alone].tolist(), slots[alone].tolist(), strict=True):
+                self._send_one(self._by_slot[slot], rows.packets[row], FRAME)
+            which, slots = which[~alone], slots[~alone]
         failed = self.sockets.send(rows, which, slots)
         self._packets[slots] += 1
         if len(failed):
@@ -765,9 +813,9 @@ class PacketIO:
 
     def _send_one(self, port: _Port, data: bytes | memoryview, octets: int) -> None:
         with contextlib.suppress(OSError):
-            port.send_now(port.sealed(data))
-            self._packets[port.slot] += 1
-            self._odd[port.slot] += octets - FRAME
+            port.send_now(data if port.srtp is None else port.srtp.protect(bytes(data)))
+            port.packets += 1
+            port.octets += octets
 
     def _press_keys(self, slots: _I64) -> _I64:
         """Key presses take the place of audio; returns who gets audio."""
@@ -799,31 +847,23 @@ class PacketIO:
         self._unmarked.add(port)
         return True
 
-    def far_end(self, number: int) -> Far | None:
-        """What the leg's other side says of what it hears."""
-        return self._rtcp.far_end(number)
-
     def skip(self, ticks: int) -> None:
         """The clock moved on without us."""
         self._timestamp += ticks * self._advance
         self._unmarked.update(port for port in self._ports.values() if port.send)
 
+    def far_end(self, number: int) -> Far | None:
+        """What the leg's other side says of what it hears."""
+        return self._rtcp.far_end(number)
+
     def _sent(self, number: int) -> rtcp.Sent:
         """What a leg has sent so far."""
-        slot = self._ports[number].slot
-        stamp = int(self._timestamp[slot])
-        if self._relay.heard[slot]:
-            stamp = self._relay.heard_until(slot)
-        packets = int(self._packets[slot])
-        return rtcp.Sent(packets, packets * FRAME + int(self._odd[slot]), stamp)
-
-
-def _together(slots: _I64) -> slice | _I64:
-    """Rising slots as a slice, where they are neighbours: that is cheaper to work on."""
-    count = len(slots)
-    if count and slots[-1] - slots[0] + 1 == count:
-        return slice(int(slots[0]), int(slots[-1]) + 1)
-    return slots
+        port = self._ports[number]
+        stamp = int(self._timestamp[port.slot])
+        if self._relay.heard[port.slot]:
+            stamp = self._relay.heard_until(port.slot)
+        frames = int(self._packets[port.slot])
+        return rtcp.Sent(frames + port.packets, frames * FRAME + port.octets, stamp)
 
 
 def _empty(sock: socket.socket) -> None:

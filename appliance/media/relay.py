@@ -47,6 +47,7 @@ _PLAIN: Final = rtp.HEADER_BYTES + FRAME
 _MARKER: Final = np.frombuffer(bytes((0, 0x80, 0, 0)), np.uint32)[0]
 """The marker bit in the first word of a header, as it lies in memory."""
 _HEADER: Final = struct.Struct("!BBHII")
+_NUMBERS: Final = struct.Struct("!HI")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ class Relay:
         # Two headers for each source: that of the packet which comes next, if all goes well,
         # and what it becomes. So the usual case is a comparison and a copy of whole words.
         self._headers: g711.Bytes = np.zeros((capacity, 2 * rtp.HEADER_BYTES), np.uint8)
+        self._views = [memoryview(row) for row in self._headers]
         self._words: _U32 = self._headers.view(np.uint32)
         self._numbers = self._headers.view(">u2")[:, 1::6]
         self._stamps = self._headers.view(">u4")[:, 1::3]
@@ -177,6 +179,18 @@ class Relay:
                     events.append(index)
         return Passed(made, np.flatnonzero(plain), events)
 
+    def pass_one(self, slot: int, header: bytes, size: int, now: int) -> bytes | None:
+        """The same for one packet: its new header, None if it is not passed on."""
+        both = self._views[slot]
+        if size != _PLAIN or header != both[: rtp.HEADER_BYTES]:
+            return self._unusual(slot, header, size, now)
+        made = bytes(both[rtp.HEADER_BYTES :])
+        for at in (2, rtp.HEADER_BYTES + 2):
+            sequence, stamp = _NUMBERS.unpack_from(both, at)
+            _NUMBERS.pack_into(both, at, (sequence + 1) & 0xFFFF, (stamp + FRAME) & 0xFFFFFFFF)
+        self.last[slot] = now
+        return made
+
     def _unusual(self, slot: int, header: bytes, size: int, now: int) -> bytes | None:
         """The new header of a packet that is not simply the next; None if it is not passed on."""
         first, second, sequence, timestamp, ssrc = _HEADER.unpack(header)
@@ -185,7 +199,8 @@ class Relay:
         due, due_stamp, own = _HEADER.unpack(self._headers[slot, : rtp.HEADER_BYTES].tobytes())[2:]
         step = ((sequence - due + 0x8000) & 0xFFFF) - 0x8000
         jump = ((timestamp - due_stamp + 0x80000000) & 0xFFFFFFFF) - 0x80000000
-        good = first == 0x80 and ssrc == own and -MAX_STRAGGLE < step < MAX_STEP
+        again = step == -1 and ssrc == own
+        good = first == 0x80 and ssrc == own and -MAX_STRAGGLE < step < MAX_STEP and not again
         if good and kind == audio_in and size == _PLAIN:
             # What is later in one way has to be later in the other.
             good = -MAX_JUMP <= jump <= MAX_JUMP and (jump > -FRAME) == (step >= 0)
@@ -196,7 +211,6 @@ class Relay:
         else:
             good = False
         if not good:
-            again = step == -1 and ssrc == own
             if first >> 6 == 2 and kind in (g711.PCMU, g711.PCMA) and size > 0 and not again:
                 self.broken[slot] = self.upset = True
             return None

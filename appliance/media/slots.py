@@ -25,3 +25,11 @@ def windows(rows: _Rows, size: int) -> _Rows:
     down, along = whole.strides
     shape = (count, length - size + 1, size)
     return cast(_Rows, np.ndarray(shape, whole.dtype, whole, 0, (down, along, along)))
+
+
+def together(slots: npt.NDArray[np.int64]) -> Any:
+    """Slots as a slice where they are neighbours in rising order: views instead of copies."""
+    count = len(slots)
+    if count and slots[-1] - slots[0] + 1 == count and (slots[1:] > slots[:-1]).all():
+        return slice(int(slots[0]), int(slots[-1]) + 1)
+    return slots

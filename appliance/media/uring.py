@@ -14,14 +14,13 @@ import errno
 import mmap
 import os
 import platform
-import select
 import socket
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from appliance.media.datagrams import PACKET, ROOM, Rows
+from appliance.media.datagrams import FEW, PACKET, ROOM, PlainSockets, Rows
 
 _SETUP: Final = 425
 _ENTER: Final = 426
@@ -68,6 +67,7 @@ _EVENT: Final = np.dtype(
 
 _I64 = npt.NDArray[np.int64]
 _NONE: Final = np.empty(0, np.int64)
+"""Nobody failed."""
 
 
 class Ring:
@@ -182,8 +182,8 @@ class Ring:
         os.close(self._fd)
 
 
-class RingSockets:
-    """`Datagrams` through an io_uring."""
+class RingSockets(PlainSockets):
+    """`Datagrams` through an io_uring; a few packets go one by one, as that costs less."""
 
     name = "uring"
 
@@ -191,18 +191,15 @@ class RingSockets:
         self._ring = Ring()
         self._ring.prepare(_RECEIVE, _OP_RECV, ROOM)
         self._ring.prepare(_SEND, _OP_SEND, PACKET)
-        self._ready = select.epoll()
         self._wait = ctypes.CDLL(None, use_errno=True).epoll_wait
         self._slot_of: _I64 = np.zeros(64, np.int64)
         """By file descriptor."""
         self._socks: _I64 = _NONE
         """By slot."""
-        self._reading = 0
-        self.reserve(0)
+        super().__init__()
 
     def reserve(self, capacity: int) -> None:
-        self.came = Rows(capacity, ROOM)
-        self.sizes = np.zeros(capacity, np.int64)
+        super().reserve(capacity)
         self._addresses = self.came.base + ROOM * np.arange(capacity)
         socks = np.full(capacity, -1, np.int64)
         socks[: len(self._socks)] = self._socks
@@ -217,6 +214,7 @@ class RingSockets:
         )
 
     def add(self, slot: int, sock: socket.socket) -> None:
+        super().add(slot, sock)
         number = sock.fileno()
         if number >= len(self._slot_of):
             wider = np.zeros(2 * number, np.int64)
@@ -224,31 +222,29 @@ class RingSockets:
             self._slot_of = wider
         self._slot_of[number] = slot
         self._socks[slot] = number
-        self._ready.register(sock, select.EPOLLIN)
-
-    def remove(self, slot: int) -> None:
-        if slot < len(self._socks) and self._socks[slot] >= 0:
-            self._ready.unregister(int(self._socks[slot]))
-            self._socks[slot] = -1
 
     def receive(self, at: int) -> _I64 | None:
+        if len(self._readers) <= FEW:
+            return super().receive(at)
         count = self._wait(*self._wait_for)
         if count <= 0:
             return None
         socks = self._sockets[:count].astype(np.int64)
-        slots: _I64 = self._slot_of[socks]
+        # In the order of slots, whose state is then worked on where it lies.
+        slots: _I64 = np.sort(self._slot_of[socks])
+        socks = self._socks[slots]
         # Errors are the other side's "port unreachable": it may still come up.
         addresses = self._addresses[at : at + count]
         self.sizes[at : at + count] = self._ring.run(_RECEIVE, socks, addresses)
         return slots
 
     def send(self, rows: Rows, which: _I64, slots: _I64) -> _I64:
-        if not len(slots):
-            return _NONE
+        if len(slots) <= FEW:
+            return super().send(rows, which, slots)
         addresses = rows.base + which * rows.array.shape[1]
         results = self._ring.run(_SEND, self._socks[slots], addresses)
         return _NONE if results.min() >= 0 else slots[results < 0]
 
     def close(self) -> None:
-        self._ready.close()
+        super().close()
         self._ring.close()
