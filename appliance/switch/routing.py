@@ -15,7 +15,7 @@ from appliance.site.routes import parse_route
 from appliance.switch.actions import HoldMusic, Hush
 from appliance.switch.calls import answer_caller, end_call, free_agents, try_bridge
 from appliance.switch.dialplan import Destination, resolve
-from appliance.switch.legs import add_leg, drop, invite, show_ringing
+from appliance.switch.legs import add_leg, drop, invite, listen, show_ringing
 from appliance.switch.model import Call, Leg, World
 
 MAX_HOPS: Final = 10
@@ -135,7 +135,7 @@ def greet(w: World, call: Call) -> None:
     if queue is None or call.bridge is not None:
         return
     w.act(HoldMusic(call.a.id, queue.music or ""))
-    w.media(p.Listen(call.a.id, keys=False, tones=call.a.kind == "line"))
+    listen(w, call.a, keys=False)
     if call.linked_agent is None:
         welcome = queue.welcome or phrases.phrase("busy", call.language)
         w.speak(call, (welcome,), "queue")
@@ -146,7 +146,7 @@ def greet(w: World, call: Call) -> None:
 
 def start_menu(w: World, call: Call, menu: str) -> None:
     call.menu = MenuRun(w.site.menus, call.id, menu, w.is_open, call.language)
-    w.media(p.Listen(call.a.id, keys=True, tones=call.a.kind == "line"))
+    listen(w, call.a, keys=True)
     carry_out(w, call, call.menu.start(w.now))
 
 
