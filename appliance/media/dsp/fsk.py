@@ -55,6 +55,9 @@ _PIECE: Final = 40
 _DELAY: Final = 2
 """Samples that the phase turns over: two are less shaken by noise than one."""
 _SMOOTH: Final = 4
+_NEAR: Final = float(np.tan(2 * np.pi * 250.0 / RATE * _DELAY))
+_FAR: Final = float(np.tan(2 * np.pi * 650.0 / RATE * _DELAY))
+"""Tangents of the turn of 250 and 650 Hz beside the centre: between them is a tone."""
 _MIN_PART: Final = 0.5
 """Share of a tick's samples that has to lie at the tones for it to be a carrier."""
 
@@ -222,19 +225,21 @@ class FskReceiver:
         total = turn[:, :FRAME].copy()
         for later in range(1, _SMOOTH):
             total += turn[:, later : later + FRAME]
-        shift = np.angle(total) * np.float32(RATE / (2 * np.pi * _DELAY))
-        at_tones = (np.abs(np.abs(shift) - 450.0) < 200.0).mean(axis=1)
+        # Of most samples the frequency is not asked for, only whether it is near a tone.
+        side = np.abs(total.imag)
+        at_tones = ((side > _NEAR * total.real) & (side < _FAR * total.real)).mean(axis=1)
         carrier = (inside >= np.maximum(_LEAST, MIN_SHARE * power[loud])) & (at_tones >= _MIN_PART)
         found: list[tuple[int, bytes]] = []
         for row, slot in enumerate(who.tolist()):
             reader = self._readers.get(slot)
-            if carrier[row]:
-                if reader is None:
-                    reader = self._readers[slot] = _Reader()
-                found += [(slot, message) for message in reader.feed(shift[row])]
-            elif reader is not None:
+            if not carrier[row] and reader is None:
+                continue
+            if reader is None:
+                reader = self._readers[slot] = _Reader()
+            shift = np.angle(total[row]) * np.float32(RATE / (2 * np.pi * _DELAY))
+            found += [(slot, message) for message in reader.feed(shift)]
+            if not carrier[row]:
                 # The last of a message may lie in the frame in which the carrier ends.
-                found += [(slot, message) for message in reader.feed(shift[row])]
                 del self._readers[slot]
         return found
 

@@ -27,7 +27,8 @@ TIME_S: Final = 0.03
 HANGOVER_S: Final = 0.2
 _PART: Final = 40
 _PARTS: Final = FRAME // _PART
-_THRESHOLDS: Final = 2.0 ** np.arange(15)
+_THRESHOLDS: Final = (2.0 ** np.arange(15)).astype(np.float32)
+_EACH: Final = np.arange(_PARTS, dtype=np.int16)[:, None]
 _HANG: Final = round(HANGOVER_S * RATE / _PART)
 
 _F32 = npt.NDArray[np.float32]
@@ -61,7 +62,7 @@ class SpeechLevel:
 
     def __init__(self, capacity: int) -> None:
         self._stages = np.zeros((capacity, 2))
-        self._since = np.full((capacity, len(_THRESHOLDS)), 2 * _HANG)
+        self._since = np.full((capacity, len(_THRESHOLDS)), 2 * _HANG, np.int16)
         """Parts since the envelope was above each threshold."""
         self._active = np.zeros((capacity, len(_THRESHOLDS)), np.int64)
         self._squares = np.zeros(capacity)
@@ -93,11 +94,11 @@ class SpeechLevel:
         seen = np.abs(frame) @ _FROM_SAMPLES + states @ _FROM_STATES
         self._stages[slots] = np.stack((seen[:, _PARTS], seen[:, _PARTS - 1]), axis=1)
         # Of each part and threshold the parts since the envelope was above it.
-        since = np.where(seen[:, :_PARTS, None] >= _THRESHOLDS, 0, 4 * _HANG)
-        since -= np.arange(_PARTS)[:, None]
+        above = seen[:, :_PARTS, None].astype(np.float32) >= _THRESHOLDS
+        since = np.where(above, np.int16(0), np.int16(4 * _HANG)) - _EACH
         since[:, 0] = np.minimum(since[:, 0], self._since[slots] + 1)
         np.minimum.accumulate(since, axis=1, out=since)
-        since += np.arange(_PARTS)[:, None]
+        since += _EACH
         self._active[slots] += (since <= _HANG).sum(axis=1)
         self._since[slots] = np.minimum(since[:, -1], 2 * _HANG)
         self._squares[slots] += np.einsum("ij,ij->i", frame, frame)
@@ -149,9 +150,9 @@ LIMIT: Final = 29000.0
 """Highest sample after a gain: G.711 clips at 32124."""
 RELEASE_DB: Final = 0.5
 """A tick, by which the limiter lets go: 25 dB in a second."""
-_LEARN: Final = 1 / 40
-"""Weight of one frame of speech in the level: 0.8 s."""
-_LEARNED: Final = 15
+_LEARN: Final = 1 / 100
+"""Weight of one frame of speech in the level: 2 s, as words differ by 10 dB and more."""
+_LEARNED: Final = 25
 """Frames of speech before anything moves."""
 
 

@@ -42,8 +42,8 @@ CNG_PERIOD_MS: Final = (2975.0, 4025.0)
 """500 + 3000 ms, each +-15 %."""
 CNG_MS: Final = (360.0, 600.0)
 """500 ms +-15 %, and what noise takes of its ends: a window on either side."""
-CED_MS: Final = 900.0
-"""Longer than two of ANSam's 450 ms, so that it is known which it is."""
+CED_MS: Final = 2000.0
+"""T.30 sends 2600 at least. ANSam turns four times in it, and music holds no note so long."""
 REVERSAL_MS: Final = (335.0, 495.0)
 """450 ms +-25 ms, of which the turns themselves spoil two windows on either side."""
 SIT_HZ: Final = (950.0, 1400.0, 1800.0)
@@ -236,15 +236,14 @@ def special_information(segments: list[Segment]) -> Sit | None:
 
 def _is_cng(segments: list[Segment]) -> bool:
     """Two bursts a period apart, alike in all."""
-    last = segments[-1]
-    if not _cng_burst(last):
+    bursts = [segment for segment in segments if _cng_burst(segment)]
+    if len(bursts) < 2 or bursts[-1] is not segments[-1]:
         return False
-    return any(
-        _cng_burst(first)
-        and CNG_PERIOD_MS[0] <= (last.begin - first.begin) * TICK_MS <= CNG_PERIOD_MS[1]
+    first, last = bursts[-2:]
+    return (
+        CNG_PERIOD_MS[0] <= (last.begin - first.begin) * TICK_MS <= CNG_PERIOD_MS[1]
         and abs(first.hz - last.hz) <= 8.0
         and abs(first.dbm0 - last.dbm0) <= LEVEL_SPREAD_DB
-        for first in segments[:-1]
     )
 
 
