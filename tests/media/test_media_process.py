@@ -179,6 +179,16 @@ async def test_keys_are_sent_as_events_where_agreed(box: Box, free_port: Ports) 
     assert heard == "4#"
 
 
+async def test_how_loud_a_phone_speaks_is_reported_to_who_asks(box: Box, free_port: Ports) -> None:
+    box.phone(1, free_port(), voice(500))
+    box.send(p.Listen(1, keys=False, level=True))
+    await box.wait(p.LegLevel)
+    report = await box.wait(p.LegLevel)
+    assert report.leg == 1
+    assert report.level_dbm0 == pytest.approx(-12, abs=0.5)
+    assert report.gain_db == 0
+
+
 async def test_a_held_leg_is_silent_both_ways_and_comes_back(box: Box, free_port: Ports) -> None:
     a = box.phone(1, free_port(), voice(500))
     b = box.phone(2, free_port(), voice(1000))
