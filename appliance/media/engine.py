@@ -419,7 +419,7 @@ class Engine:
             self._reroute()
         ulaw, pcm = self.ring.read(self.high)
         self._listen(pcm)
-        self._hearing.even(ulaw, pcm)
+        pcm = self._hearing.even(ulaw, pcm)
         self._mix(ulaw, pcm)
         if self._segments:
             self._reel[self.now % REEL_TICKS, : self.high] = ulaw

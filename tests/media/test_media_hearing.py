@@ -93,6 +93,24 @@ def test_a_soft_leg_is_evened_out_for_its_peer_and_the_other_keeps_its_bytes() -
     assert set(heard.tolist()) <= set(tone.tolist())
 
 
+def test_what_fills_a_gap_is_not_turned_up_twice() -> None:
+    studio = Studio()
+    soft = g711.ulaw_encode((espeak("One two three four five.", "en") / 8).astype(np.int16))
+    studio.leg(1, soft)
+    studio.leg(2, voice(1000))
+    studio.engine.bridge(1, 1, 2)
+    studio.engine.even_out(1, True)
+    studio.run(800)
+    before = np.abs(studio.ear(2, 600)).max()
+    for _ in range(40):
+        # A second of speech, then nothing: what was said last is repeated while it fades.
+        voices, studio.voices = studio.voices, {2: studio.voices[2]}
+        studio.run(4)
+        studio.voices = voices
+        studio.run(23)
+    assert np.abs(studio.ear(2, 1000)).max() <= 1.2 * before
+
+
 def test_call_waitings_alert_is_answered_and_its_caller_told() -> None:
     studio = Studio()
     message = callerid.call_message("5550123")

@@ -445,6 +445,17 @@ async def test_a_line_and_a_phone_hear_each_other(box: Box, free_port: Ports) ->
     assert best_level(heard, 500) == pytest.approx(-12, abs=0.5)
 
 
+async def test_lines_are_evened_out_and_phones_only_when_asked(box: Box, free_port: Ports) -> None:
+    await box.wait(p.LineUp)
+    phone = box.phone(2, free_port(), voice(500))
+    legs = box.process._engine.legs
+    box.send(p.OpenLine(1, "1"))
+    await until(lambda: 1 in legs and legs[1].wants.agc)
+    assert not legs[2].wants.agc
+    box.send(p.AimRtp(2, HOST, phone.port, 0, agc=True), p.OpenLine(1, "1", agc=False))
+    await until(lambda: legs[2].wants.agc and not legs[1].wants.agc)
+
+
 async def test_busy_tone_hangs_a_line_up(box: Box) -> None:
     await box.wait(p.LineUp)
     line = box.lines["1"]

@@ -254,17 +254,21 @@ class Hearing:
                     )
                 )
 
-    def even(self, ulaw: g711.Bytes, pcm: npt.NDArray[Any]) -> None:
-        """Turn the legs that want it up or down, in place; `listen` came before. The bytes of all
+    def even(self, ulaw: g711.Bytes, pcm: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Turn the legs that want it up or down; `listen` came before. `ulaw` is changed in place,
+        what becomes of `pcm`, from which gaps are concealed later, is returned. The bytes of all
         others, and of those that are right as they are, stay what they were."""
         if not len(self._agc):
-            return
+            return pcm
         at = np.searchsorted(self._voiced, self._agc)
         floor = self._get(Activity).floor(self._agc)
         changed, frames = self._get(Agc).process(
             pcm, self._agc, self._speech[at], self._power[at], floor
         )
-        if len(changed):
-            samples = np.clip(np.rint(frames), -32768, 32767).astype(np.int16)
-            ulaw[changed] = g711.ulaw_encode(samples)
-            pcm[changed] = samples
+        if not len(changed):
+            return pcm
+        samples = np.clip(np.rint(frames), -32768, 32767).astype(np.int16)
+        ulaw[changed] = g711.ulaw_encode(samples)
+        evened = pcm.copy()
+        evened[changed] = samples
+        return evened
