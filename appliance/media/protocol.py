@@ -281,7 +281,8 @@ class ToneHeard(Message, frozen=True, tag=True):
 
 
 class FaxHeard(Message, frozen=True, tag=True):
-    """A fax machine was heard on the leg; once for each kind."""
+    """A fax machine was heard on the leg: an answering one once, a calling one with each of its
+    beeps (3.5 s) from the second on."""
 
     leg: int
     kind: Fax

@@ -197,7 +197,8 @@ class _Track:
         if sit is not None:
             self._say(sit, found)
         elif _is_cng(self._segments):
-            self._say("cng", found)
+            # With each burst again: it may be that nobody could do anything about the last.
+            found.append("cng")
         elif _is_ansam(self._segments[-2:]):
             self._say("ansam", found)
         if _is_beep(segment):
@@ -293,7 +294,8 @@ class Signals:
         self._cas.pop(slot, None)
 
     def process(self, look: Look, slots: _I64, tick: int) -> list[tuple[int, Signal]]:
-        """Signals that became certain; each once, until the leg was quiet for 5 s."""
+        """Signals that became certain; each once until the leg was quiet for 5 s, but CNG with each
+        of its bursts."""
         found: list[tuple[int, Signal]] = []
         tonal = look.hz > 0.0
         if self._tracks:
