@@ -10,7 +10,8 @@ Standards and what is heard of them:
 - special information tone (ITU-T E.180, Q.35): 950, 1400, 1800 Hz +-50 Hz, 330 ms +-70 ms each, at
   most 30 ms apart. North America's (Telcordia GR-1162) have 913.8 or 985.2, 1370.6 or 1428.5 and
   1776.7 Hz of 274 or 380 ms, which tell why.
-- the alert CAS of off-hook caller ID (GR-30-CORE, EN 300 659-2): 2130 + 2750 Hz +-0.5 %, 80 ms.
+- the alert of caller ID, CAS or DT-AS (GR-30-CORE, EN 300 659-2): 2130 + 2750 Hz +-0.5 %, 80 ms
+  in a call, 100 ms before one.
 - the beep of an answering machine is whatever stands still for 0.14 to 2.5 s and then stops.
 
 How it works. Looks of `spectrum` that continue each other in frequency and phase are a run. A run
@@ -70,8 +71,8 @@ BEEP_PURITY: Final = 0.93
 BEEP_DROP_DB: Final = 12.0
 """So much quieter is what follows a beep."""
 CAS_HZ: Final = (2130.0, 2750.0)
-CAS_MS: Final = (56.0, 105.0)
-"""75 to 85 ms; the alert may lie over what is left of a voice."""
+CAS_MS: Final = (56.0, 128.0)
+"""75 to 85 ms, and 90 to 110 ms before on-hook data in Europe, each less a window in noise."""
 CAS_TWIST_DB: Final = 7.0
 CAS_DEVIATION: Final = 0.008
 CAS_PURITY: Final = 0.85
