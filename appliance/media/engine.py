@@ -351,6 +351,7 @@ class Engine:
     def _want(self, leg: Leg, wants: Wants) -> None:
         if leg.wants != wants:
             leg.wants = wants
+            self._stale = True
             self._hearing.want(leg.slot, leg.number, wants)
 
     def speech_level(self, number: int) -> float | None:
