@@ -55,7 +55,7 @@ MIN_PAUSE_MS: Final = 22.5
 GOOD_WINDOWS: Final = 3
 MIN_PURITY: Final = 0.72
 """Of every window of a run; those at its ends hold slopes."""
-BEST_PURITY: Final = 0.88
+BEST_PURITY: Final = 0.91
 """Of its best window."""
 MAX_FLOOR: Final = 0.35
 """Share of the power that may count as background noise."""
