@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.media import dtmf, g711, protocol
+from appliance.media.echo import EchoCanceller
 from appliance.media.jitter import FRAME, Jitter
 from appliance.media.tones import ToneDetector, TonePlan, make_tone
 
@@ -174,6 +175,7 @@ class Engine:
         self._known: dict[str, tuple[int | None, int | None]] = {}
         self._due: list[list[str]] = [[] for _ in range(REEL_TICKS)]
         self._started = 0
+        self.echo = EchoCanceller()
         self._dtmf = dtmf.DtmfDetector(_FIRST_CAPACITY)
         self.plan = plan
         self._tones = ToneDetector(plan, _FIRST_CAPACITY)
@@ -201,6 +203,8 @@ class Engine:
         self.high = max(self.high, slot + 1)
         self.ring.reset(slot)
         self._expects[slot] = False
+        if door == "line":
+            self.echo.open(slot)
         leg = Leg(number, slot, door, name)
         self.legs[number] = leg
         self._by_slot[slot] = leg
@@ -220,6 +224,7 @@ class Engine:
                 None if left == number else left,
                 None if right == number else right,
             )
+        self.echo.close(leg.slot)
         self._by_slot.pop(leg.slot)
         self._free.append(leg.slot)
         self._expects[leg.slot] = False
@@ -394,6 +399,7 @@ class Engine:
         if self._stale:
             self._reroute()
         ulaw, pcm = self.ring.read(self.high)
+        self.echo.tick(ulaw, pcm, self._out, self.ring.missing(self.high))
         self._listen(pcm)
         self._mix(ulaw, pcm)
         if self._segments:
@@ -410,6 +416,7 @@ class Engine:
         self.flush()
         self.now += ticks
         self.ring.skip(ticks, self.high)
+        self.echo.skip(ticks)
         for recording in self.recordings:
             self._tape.feed(recording, None, None, min(ticks, _MAX_SKIP))
         for segment in self._segments.values():

@@ -367,6 +367,11 @@ class Jitter:
             self._give_back(count)
         return ulaw, pcm
 
+    def missing(self, count: int) -> npt.NDArray[np.bool_]:
+        """Which of slots 0 to `count` had nothing for the frame that was just read."""
+        missing: npt.NDArray[np.bool_] = self._conceal[:count] > 0
+        return missing
+
     def skip(self, frames: int, count: int) -> None:
         """The clock moved on without us: what was due then is not played."""
         step = min(frames, FRAMES)

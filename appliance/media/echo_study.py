@@ -1,0 +1,122 @@
+"""The echo path of one leg from what is remembered of it: least squares, a few steps each tick.
+
+An adaptive filter takes seconds of speech, since a voice excites one part of the band at a time.
+Least squares over the last 0.8 s takes all there is to know of them at once:
+
+    minimise  sum over blocks b of |line_b - (said * taps)_b|^2 / noise_b  +  sum of taps_j^2 / prior_j
+
+`noise_b` is what is left of block b by the taps so far, plus the error of mu-law: blocks in which
+the line's own side speaks hardly count. `prior` says that an echo is loudest at its start. Solved
+by preconditioned conjugate gradients (Shewchuk 1994, section 12) whose products are convolutions
+by FFT; 16 steps of 0.25 ms are enough.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.media import g711
+
+BLOCK: Final = 160
+STEPS: Final = 16
+_HISS: Final = float(g711.dbm0_to_rms(-62.0) ** 2)
+_ULAW_NOISE: Final = 1e-3
+"""Power of mu-law's error relative to the sound, and more, so that no block is believed too much."""
+_PATH: Final = 0.25
+"""Power of an echo path of 6 dB return loss."""
+
+_F32 = npt.NDArray[np.float32]
+
+
+def _prior(tail: int, lead: int) -> _F32:
+    """Expected power of each tap; the echo was found to start at tap `lead`."""
+    after = np.arange(tail) - lead
+    shape = np.where(after < 0, 0.1, np.exp(-np.maximum(after - 40, 0) / 80)) + 0.2
+    return (shape * (_PATH / shape.sum())).astype(np.float32)
+
+
+class Study:
+    """`said` is `tail` samples longer than `line`, at its beginning; `line` is whole blocks."""
+
+    def __init__(self, said: _F32, line: _F32, taps: _F32, lead: int) -> None:
+        tail = len(taps)
+        self._size = _good_size(len(said))
+        self._tail, self._span = tail, slice(tail, tail + len(line))
+        self._spectrum = np.fft.rfft(said, self._size)
+        self._line = line
+        prior = _prior(tail, lead)
+        self._root = np.sqrt(prior)
+        self._mean = float(prior.mean())
+        self._blocks = said[tail:].reshape(-1, BLOCK) * np.hanning(BLOCK).astype(np.float32)
+        self._loud = self.blocks(line)
+        self._z = taps / self._root
+        self.steps = 0
+        self._weigh()
+
+    @property
+    def taps(self) -> _F32:
+        taps: _F32 = self._root * self._z
+        return taps
+
+    @property
+    def done(self) -> bool:
+        return self.steps >= STEPS
+
+    def left(self) -> _F32:
+        """Of the line, by the taps so far."""
+        return self._line - self._echo(self.taps)
+
+    def blocks(self, samples: _F32 | None = None) -> _F32:
+        """Power of each block of samples as long as the line, or of the line itself."""
+        if samples is None:
+            return self._loud
+        power: _F32 = np.mean(np.square(samples.reshape(-1, BLOCK)), axis=1)
+        return power
+
+    def step(self) -> None:
+        """One step; may be called when done."""
+        self.steps += 1
+        smooth = np.fft.irfft(np.fft.rfft(self._slope, 2 * self._tail) * self._tame, 2 * self._tail)
+        smooth = smooth[: self._tail]
+        size = float(self._slope @ smooth)
+        if size <= 0:
+            return
+        way = smooth if self._size_before is None else smooth + size / self._size_before * self._way
+        self._way, self._size_before = way, size
+        curve = self._root * self._back(self._weight * self._echo(self._root * way)) + way
+        far = size / float(way @ curve)
+        self._z = self._z + far * way
+        self._slope = self._slope - far * curve
+
+    def _echo(self, taps: _F32) -> _F32:
+        made = np.fft.irfft(self._spectrum * np.fft.rfft(taps, self._size), self._size)
+        return made[self._span]
+
+    def _back(self, line: _F32) -> _F32:
+        """The transpose of `_echo`."""
+        placed = np.zeros(self._size, np.float32)
+        placed[self._span] = line
+        made = np.fft.irfft(np.conj(self._spectrum) * np.fft.rfft(placed), self._size)
+        return made[: self._tail]
+
+    def _weigh(self) -> None:
+        """Weigh the blocks by what is left of them, and begin a new descent from here."""
+        left = self.left()
+        weight = 1 / (self.blocks(left) + _ULAW_NOISE * self._loud + np.float32(_HISS))
+        self._weight = np.repeat(weight, BLOCK)
+        self._slope = self._root * self._back(self._weight * left) - self._z
+        power = np.fft.rfft(self._blocks * np.sqrt(weight)[:, None], 2 * self._tail)
+        strength = (power.real**2 + power.imag**2).sum(0) * np.float32(8 / 3)
+        self._tame = 1 / (1 + strength * np.float32(self._mean))
+        self._way = self._slope
+        self._size_before: float | None = None
+
+
+def _good_size(least: int) -> int:
+    """A length not below this whose FFT is fast: 2, 3 or 5 times its like."""
+    return min(
+        base << int(np.ceil(np.log2(max(1.0, least / base)))) for base in (225, 243, 250, 256, 270)
+    )
