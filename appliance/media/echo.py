@@ -18,9 +18,11 @@ How it works, for each leg:
 - *Slips.* A driver's queue or the jitter ring drops or adds samples now and then, which moves the
   whole echo. When the echo comes through again, the last good filter is tried at all delays within
   60 ms; the one that explains the line is taken, and the very tick that showed the slip is done again.
-- *Suppressor.* What is left while only the office speaks is lowered by 12 dB at most and filled
-  with noise like the line's own. Anything louder than the rest of echo that is to be expected opens
-  it within 5 ms and keeps it open for 200 ms: near speech, keys and fax tones pass as they are.
+- *Suppressor.* What is left while only the office speaks is lowered to 40 dB under the echo, by 20 dB
+  at most, and filled with noise like the line's own. Anything louder than the rest of echo that is to
+  be expected opens it within 5 ms and keeps it open for 200 ms: near speech, keys and fax tones pass
+  as they are. Many voice modems send 8-bit linear samples, whose rounding no filter can take away:
+  the step is measured, and its noise expected.
 - *2100 Hz with phase reversals* from either side takes the canceller out (modems cancel echo
   themselves) until both sides have been silent for 250 ms.
 
@@ -82,7 +84,9 @@ _EARLIER_SHARE: Final = 0.4
 _FIRST_STEPS: Final = 8
 _MIN_GAIN: Final = 0.4
 _MIN_BLOCKS: Final = 6
-"""An echo is found when so many ticks are left with no more than this of their power."""
+_MIN_SHARE: Final = 0.4
+"""An echo is found when so many ticks, and that share of those in which anything was to be heard,
+are left with no more than this of their power."""
 
 # --- studies
 STUDY_TICKS: Final = 40
@@ -93,10 +97,13 @@ _JUDGE_EVERY: Final = 8
 _STUDY_EVERY: Final = 6
 """Ticks of speech between two studies, and ..."""
 _STUDIES: Final = 12
-_LAZY_STUDY_TICKS: Final = 100
+_LAZY_STUDY_TICKS: Final = 40
 """... after so many of them."""
 _POOR: Final = 1.5e-3
 """A filter that leaves more than this of the echo (28 dB) wants to be studied."""
+_DOUBTS: Final = 6
+"""Studies in vain after which an echo is searched again."""
+_STRAINED: Final = 0.4
 _JUDGED_TICKS: Final = 8
 _MARGIN: Final = 0.1
 """By how much a study has to do better, as logarithm of power (0.4 dB): where the line's own side
@@ -133,13 +140,18 @@ _PATIENCE_TICKS: Final = 60
 # --- suppressor
 _STEPS: Final = 4
 _STEP: Final = BLOCK // _STEPS
-MAX_SUPPRESSION_DB: Final = 12.0
+MAX_SUPPRESSION_DB: Final = 20.0
 _LEAST_GAIN: Final = 10 ** (-MAX_SUPPRESSION_DB / 20)
+_AIM: Final = 1e-4
+"""Of the echo's power is to be left: 40 dB, which is 6 dB more than the filter does by itself on a
+line with mu-law, and 20 dB more on one with 8 bits."""
 _NEAR: Final = 5.0
 """A step this many times louder than the rest of echo to be expected is speech."""
 _HOLD_TICKS: Final = 10
 _ECHO_FADE: Final = 0.8
 """Of the echo's power, from step to step: the tail beyond the filter."""
+_MAX_STEP: Final = 260.0
+"""8 bits, as mu-law passes them on."""
 _MAX_FLOOR: Final = float(g711.dbm0_to_rms(-45.0) ** 2)
 """Noise above this is not taken for the line's own."""
 
@@ -237,6 +249,8 @@ class EchoCanceller:
         """Tick in which the office last said something."""
         self._done: _I64 = np.zeros(0, np.int64)
         """Tick in which the filter last worked."""
+        self._step: _F32 = np.zeros(0, np.float32)
+        """Smallest sample of the line that was not 0."""
         self._still: _I64 = np.zeros(0, np.int64)
         """Ticks in which both sides were silent."""
         self._x: _C64 = np.zeros((0, PARTS, _BINS), np.complex64)
@@ -253,6 +267,8 @@ class EchoCanceller:
         right, whoever talks."""
         self._better: _F32 = np.zeros(0, np.float32)
         """How much better `_good` has done lately, as logarithm of power."""
+        self._strain: _F32 = np.zeros(0, np.float32)
+        """Share of ticks in which more was left than is to be expected."""
         self._since: _I64 = np.zeros(0, np.int64)
         """Tick since which the echo has been where it is now."""
         self._tonal: _I64 = np.zeros(0, np.int64)
@@ -291,6 +307,7 @@ class EchoCanceller:
         for _, _, array in self._state():
             array[row] = 0
         self._slot[row] = slot
+        self._step[row] = _MAX_STEP
         self._forget(row)
 
     def close(self, slot: int) -> None:
@@ -339,7 +356,7 @@ class EchoCanceller:
         self._w[row] = 0
         self._p[row] = _UNCERTAIN
         self._noise[row] = BLOCK * _HISS
-        self._match[row] = self._better[row] = self._tonal[row] = 0
+        self._match[row] = self._better[row] = self._tonal[row] = self._strain[row] = 0
         self._rest[row] = 1
         self._floor[row] = _HISS
         self._colour[row] = BLOCK * _HISS
@@ -369,6 +386,9 @@ class EchoCanceller:
         loud = power[:, 0]
         self._heed_modems(both, power)
         there = ~missing[slots]
+        size = np.abs(line)
+        size[size == 0] = _MAX_STEP
+        self._step[:count] = np.minimum(self._step[:count], size.min(1))
         # While nothing was said that could come back there is nothing to do.
         heard = self._heard_at[:count]
         heard[loud > _SAID] = self._tick
@@ -403,6 +423,11 @@ class EchoCanceller:
             still = self._still[: len(both)]
             still[:] = np.where((power < _RELEASE).all(1) & off, still + 1, 0)
             off &= still < _RELEASE_TICKS
+
+    def _coarse(self, rows: _I64) -> _F32:
+        """Power of the noise of rounding to the steps in which the line's samples come."""
+        noise: _F32 = np.square(self._step[rows]) / 12
+        return noise
 
     def _heard(self, rows: _I64, tick: int, delay: _I64, length: int) -> _F32:
         """What was said to the legs, `length` samples that end `delay` before the end of a tick."""
@@ -454,13 +479,15 @@ class EchoCanceller:
         loud, over, floor = _power(line), _power(left), self._floor[rows]
         self._go_back(rows, line, echo, left, over)
         echoed = _power(echo)
-        expected = self._rest[rows] * np.maximum(echoed, self._echo[rows]) + floor
+        expected = self._rest[rows] * np.maximum(echoed, self._echo[rows])
+        expected += floor + self._coarse(rows)
         fails = (over > _FAIL * expected) & (over > _GOOD * loud) & self._is_good[rows]
         for i in np.flatnonzero(fails):
             one = rows[i : i + 1]
             if self._find_slip(one, float(over[i]) * BLOCK):
                 redone = self._filter(one, self._tick, line[i : i + 1])
                 echo[i], left[i], power[i] = (part[0] for part in redone)
+        self._strain[rows] += 0.1 * (fails - self._strain[rows])
         match = self._match[rows]
         match *= _MATCH_FADE
         match[:, 0] += np.einsum("ij,ij->i", line, echo) / BLOCK
@@ -552,13 +579,15 @@ class EchoCanceller:
         over = _power(left.reshape(count, _STEPS, _STEP))
         trail = np.concatenate((last[:, None], echoed), axis=1)
         trail = (trail[:, None] * _FADES).max(2)
-        expected = rest[:, None] * trail + floor[:, None]
+        leak = rest[:, None] * trail + np.minimum(self._coarse(rows)[:, None], trail)
+        expected = leak + floor[:, None]
         opens = over > _NEAR * expected
         near = opens.any(1)
         held = np.logical_or.accumulate(opens, axis=1) | (hold > 0)[:, None]
         hold = np.where(near, _HOLD_TICKS, np.maximum(hold - 1, 0))
-        wanted = np.maximum(np.sqrt(floor[:, None] / expected), _LEAST_GAIN)
-        wanted[held | (expected < 1.5 * floor[:, None])] = 1
+        wanted = np.sqrt(np.maximum(floor[:, None], _AIM * trail) / expected)
+        wanted = np.clip(wanted, _LEAST_GAIN, 1)
+        wanted[held | (leak < 0.5 * floor[:, None])] = 1
         gains = np.empty((count, _STEPS + 1), np.float32)
         gains[:, 0] = gain
         gain = gain[:, None]
@@ -567,7 +596,7 @@ class EchoCanceller:
         gains[:, 1:-1] = np.maximum(gains[:, 1:-1], gains[:, 2:])
         all_over, all_echo = over.mean(1), echoed.mean(1)
         sure = ~near & (all_echo > 30 * floor)
-        ratio = all_over / np.maximum(all_echo, 1)
+        ratio = np.maximum(all_over - self._coarse(rows), 0) / np.maximum(all_echo, 1)
         rest += np.where(sure, 0.1 * (ratio - rest), 0)
         rest = np.where(near & (all_echo > floor), np.minimum(rest * 1.01, 0.3), rest)
         floor = np.clip(np.minimum(floor * 1.005, all_over * 1.3), _HISS, _MAX_FLOOR)
@@ -632,8 +661,9 @@ class EchoCanceller:
         for _ in range(_FIRST_STEPS):
             study.step()
         line, left = study.blocks(), study.blocks(study.left())
-        explained = (left < _MIN_GAIN * line) & (line > 10 * _HISS)
-        if explained.sum() < _MIN_BLOCKS:
+        heard = line > 10 * _HISS
+        explained = (left < _MIN_GAIN * line) & heard
+        if explained.sum() < max(_MIN_BLOCKS, _MIN_SHARE * heard.sum()):
             return
         self._found[row] = True
         self._looks[row] = self._talked[row] = 0
@@ -647,7 +677,8 @@ class EchoCanceller:
         ticks = int(np.clip(self._tick - self._since[row], _JUDGED_TICKS, ticks))
         said = self._heard(one, self._tick, self._delay[one], ticks * BLOCK + TAIL)[0]
         index = ((self._tick + 1) * BLOCK + np.arange(-ticks * BLOCK, 0)) % _RING
-        return Study(said, self._line[row, index], taps, LEAD)
+        noise = float(self._coarse(one)[0])
+        return Study(said, self._line[row, index], taps, LEAD, noise)
 
     def _learn(self, one: _I64, taps: _F32) -> None:
         """Take these taps for the filter."""
@@ -670,7 +701,9 @@ class EchoCanceller:
     def _go_on(self) -> None:
         """Some steps of the studies that are on, and new ones for legs that need them."""
         count = len(self._rows)
-        need = self._found[:count] & (self._rest[:count] > _POOR)
+        need = self._rest[:count] > _POOR
+        need |= self._strain[:count] > _STRAINED
+        need &= self._found[:count]
         every = np.where(self._looks[:count] > _STUDIES, _LAZY_STUDY_TICKS, _STUDY_EVERY)
         need &= self._talked[:count] >= every
         # Who has waited longest comes first.
@@ -680,6 +713,10 @@ class EchoCanceller:
                 self._talked[row] = 0
                 self._looks[row] += 1
                 one = np.array([row])
+                if self._looks[row] > _DOUBTS and not self._is_good[row]:
+                    # What was found was no echo, or not all of it.
+                    self._forget(int(row))
+                    continue
                 self._studies[slot] = self._study(one, self._taps(row))
         for slot, study in list(self._studies.items()):
             for _ in range(max(1, _STEPS_A_TICK // len(self._studies))):

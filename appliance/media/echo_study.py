@@ -39,14 +39,16 @@ def _prior(tail: int, lead: int) -> _F32:
 
 
 class Study:
-    """`said` is `tail` samples longer than `line`, at its beginning; `line` is whole blocks."""
+    """`said` is longer than `line` by the number of taps, at its beginning; `line` is whole blocks.
+    `lead` is the tap at which the echo starts, `noise` the power that nothing can explain."""
 
-    def __init__(self, said: _F32, line: _F32, taps: _F32, lead: int) -> None:
+    def __init__(self, said: _F32, line: _F32, taps: _F32, lead: int, noise: float) -> None:
         tail = len(taps)
         self._size = _good_size(len(said))
         self._tail, self._span = tail, slice(tail, tail + len(line))
         self._spectrum = np.fft.rfft(said, self._size)
         self._line = line
+        self._least = np.float32(_HISS + noise)
         prior = _prior(tail, lead)
         self._root = np.sqrt(prior)
         self._mean = float(prior.mean())
@@ -105,7 +107,7 @@ class Study:
     def _weigh(self) -> None:
         """Weigh the blocks by what is left of them, and begin a new descent from here."""
         left = self.left()
-        weight = 1 / (self.blocks(left) + _ULAW_NOISE * self._loud + np.float32(_HISS))
+        weight = 1 / (self.blocks(left) + _ULAW_NOISE * self._loud + self._least)
         self._weight = np.repeat(weight, BLOCK)
         self._slope = self._root * self._back(self._weight * left) - self._z
         power = np.fft.rfft(self._blocks * np.sqrt(weight)[:, None], 2 * self._tail)
