@@ -106,8 +106,9 @@ _DOUBTS: Final = 6
 _STRAINED: Final = 0.4
 _JUDGED_TICKS: Final = 8
 _MARGIN: Final = 0.1
+_STRAIN_MARGIN: Final = 0.6
 """By how much a study has to do better, as logarithm of power (0.4 dB): where the line's own side
-speaks, all do alike."""
+speaks all do nearly alike, and a study may have learnt some of that speech."""
 _LEARNT: Final = 4e-5
 """Variance of taps that a study has found."""
 
@@ -135,7 +136,9 @@ _SLIP_GAIN: Final = 0.3
 _MATCH_FADE: Final = 0.95
 _LEARN_TICKS: Final = 12
 _PATIENCE_TICKS: Final = 60
-"""Ticks of echo that comes through: then the filter learns fast, and then is searched anew."""
+"""Ticks of echo that comes through: then the filter learns anew, and then is searched again."""
+_BARREN_TICKS: Final = 200
+"""So many ticks of talk without one in which the filter works are no double talk any more."""
 
 # --- suppressor
 _STEPS: Final = 4
@@ -274,6 +277,7 @@ class EchoCanceller:
         self._tonal: _I64 = np.zeros(0, np.int64)
         """Ticks in a row in which the office sent tones."""
         self._lost: _I64 = np.zeros(0, np.int64)
+        self._barren: _I64 = np.zeros(0, np.int64)
         self._looks: _I64 = np.zeros(0, np.int64)
         self._talked: _I64 = np.zeros(0, np.int64)
         self._guess: _I64 = np.zeros(0, np.int64)
@@ -344,7 +348,7 @@ class EchoCanceller:
         self._studies.pop(int(self._slot[row]), None)
         self._found[row] = self._is_good[row] = False
         self._looks[row] = self._talked[row] = self._lost[row] = self._hold[row] = 0
-        self._since[row] = 0
+        self._since[row] = self._barren[row] = 0
         self._guess[row] = -1
         self._cross[row] = 0
         self._gain[row] = 1
@@ -497,6 +501,9 @@ class EchoCanceller:
         lost = self._lost[rows] + wrong
         works = (over < _GOOD * loud) & (echoed > 20 * floor)
         lost[works] = 0
+        barren = self._barren[rows] + (fails & (over > 0.5 * loud))
+        barren[works] = 0
+        self._barren[rows] = barren
         self._since[rows[wrong & (lost == 1)]] = self._tick - 1
         self._lost[rows] = lost
         keep = works & (self._better[rows] <= 0) & (self._tonal[rows] <= _TONAL_TICKS)
@@ -505,7 +512,7 @@ class EchoCanceller:
             self._is_good[rows[i]] = True
         for row in rows[wrong & (lost % _LEARN_TICKS == 0)]:
             self._learn_anew(np.array([row]))
-        for row in rows[lost >= _PATIENCE_TICKS]:
+        for row in rows[(lost >= _PATIENCE_TICKS) | (barren >= _BARREN_TICKS)]:
             self._forget(int(row))
         return self._soften(rows, echo, left, power)
 
@@ -732,7 +739,8 @@ class EchoCanceller:
         for other in (taps, self._taps(int(one[0]))):
             judge = self._study(one, other, _JUDGED_TICKS)
             lefts.append(float(np.sum(np.log(judge.blocks(judge.left()) + _HISS))))
-        if lefts[0] < lefts[1] - _JUDGED_TICKS * _MARGIN:
+        margin = _MARGIN + _STRAIN_MARGIN * float(self._strain[one[0]])
+        if lefts[0] < lefts[1] - _JUDGED_TICKS * margin:
             self._learn(one, taps)
 
 
