@@ -98,7 +98,8 @@ class ExchangeRig:
 
     `variant` names one of `VARIANTS`; `modem` are further arguments of `Modem`. `ring` overrides
     the ring cadence. `hybrid` is the exchange's echo path (see `AnalogLine`). `ppm` is how much
-    faster than the computer's clock the lines' clock runs. `keep`: callers remember what they heard and said.
+    faster than the computer's clock the lines' clock runs. `keep`: callers remember what they
+    heard and said.
     """
 
     def __init__(

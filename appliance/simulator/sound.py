@@ -42,8 +42,8 @@ def level_dbm0(pcm: npt.NDArray[np.generic]) -> float:
 
 
 def hybrid(return_loss_db: float = 8.0, ring_hz: float = 600.0, decay_ms: float = 4.0) -> Taps:
-    """What a badly balanced hybrid gives back, 32 ms of it: a sharp start and a ringing tail, as the
-    echo paths of ITU-T G.168 annex D have. White noise comes back `return_loss_db` lower."""
+    """What a badly balanced hybrid gives back, 32 ms of it: a sharp start and a ringing tail, as
+    the echo paths of ITU-T G.168 annex D have. White noise comes back `return_loss_db` lower."""
     t = np.arange(8 * 32, dtype=np.float64)
     taps = 0.3 * np.exp(-t / (8 * decay_ms)) * np.sin(2 * math.pi * ring_hz / RATE * t)
     taps[2:6] += (-0.3, 1.0, 0.7, -0.2)

@@ -107,5 +107,4 @@ async def test_the_agent_does_not_hear_himself(tmp_path: Path) -> None:
     loud[: int(1.0 / 0.1) + 2] = False
     assert loud.sum() > 15
     enhancement = 10 * np.log10(before[loud] / after[loud])
-    print(f"ERLE median {np.median(enhancement):.1f} dB, worst {enhancement.min():.1f}", enhancement.round())
     assert np.median(enhancement) >= 30

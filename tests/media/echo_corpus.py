@@ -105,7 +105,7 @@ class Hybrid:
     seed: int = 0
 
     def taps(self) -> Audio:
-        """Up to 64 ms, scaled so that white noise of the telephone band comes back `erl_db` down."""
+        """Up to 64 ms, scaled so that noise of the telephone band comes back `erl_db` down."""
         dice = np.random.default_rng(self.seed)
         taps = np.zeros(512)
         taps[4:9] = (-0.05, -0.35, 1.0, 0.75, -0.2)
@@ -135,7 +135,7 @@ HYBRIDS: Final = (
 
 
 def echo_of(far: Audio, taps: Audio, delay: int, slips: tuple[tuple[int, int], ...] = ()) -> Audio:
-    """What comes back of `far`, `delay` samples later. `slips`: from that sample on so much more."""
+    """What comes back of `far` after `delay` samples. `slips`: from there on so much later."""
     coded = through_ulaw(far)
     size = 1 << int(len(coded) + len(taps)).bit_length()
     back = np.fft.irfft(np.fft.rfft(coded, size) * np.fft.rfft(taps, size), size)[: len(coded)]
@@ -162,7 +162,11 @@ def hiss(seconds: float, seed: int, dbm0: float = -65.0) -> Audio:
 
 
 def cancel(
-    fars: list[Audio], mics: list[Audio], *, suppress: bool = True, into: EchoCanceller | None = None
+    fars: list[Audio],
+    mics: list[Audio],
+    *,
+    suppress: bool = True,
+    into: EchoCanceller | None = None,
 ) -> list[Audio]:
     """Run legs side by side: `fars` is what the office says, `mics` what their lines bring."""
     count = len(fars)

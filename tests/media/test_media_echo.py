@@ -96,7 +96,12 @@ def test_slips_are_followed_within_a_few_ticks() -> None:
 
 def test_tones_from_the_office_do_not_spoil_the_filter() -> None:
     far = np.concatenate(
-        [corpus.speech(3, 36), corpus.tone(3, (697, 1209)), corpus.tone(2, (425,)), corpus.speech(2, 37)]
+        [
+            corpus.speech(3, 36),
+            corpus.tone(3, (697, 1209)),
+            corpus.tone(2, (425,)),
+            corpus.speech(2, 37),
+        ]
     )
     back = line(far, HYBRIDS[2])
     (made,) = corpus.cancel([far], [back], suppress=False)
@@ -233,7 +238,9 @@ def test_minutes_of_everything_leave_it_in_good_order() -> None:
         ]
     far = np.concatenate([part[0] for part in parts] + [corpus.speech(4, 99)])
     near = np.concatenate([part[1] for part in parts] + [np.zeros(4 * 8000)])
-    slips = tuple((int(dice.uniform(2, len(far) - 5 * 8000)), int(late)) for late in (1, 161, 160, 40))
+    slips = tuple(
+        (int(dice.uniform(2, len(far) - 5 * 8000)), int(late)) for late in (1, 161, 160, 40)
+    )
     echo = corpus.echo_of(far, HYBRIDS[0].taps(), DELAY, tuple(sorted(slips)))
     back = corpus.through_ulaw(echo + near + hiss(len(far) / 8000, 9))
     (made,) = corpus.cancel([far], [back], suppress=False)
@@ -290,4 +297,6 @@ def test_in_the_engine_a_line_has_it_and_a_phone_has_not() -> None:
         g711.ULAW_DECODE[np.concatenate(heard[leg])].astype(float) for leg in (2, 4)
     )
     assert level_dbm0(by_phone[12000:]) - level_dbm0(by_line[12000:]) >= 30
-    assert np.array_equal(np.concatenate(heard[4])[FRAME:], back.reshape(-1)[: len(by_phone) - FRAME])
+    assert np.array_equal(
+        np.concatenate(heard[4])[FRAME:], back.reshape(-1)[: len(by_phone) - FRAME]
+    )
