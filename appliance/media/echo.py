@@ -110,6 +110,7 @@ _LAZY_STUDY_TICKS: Final = 40
 """... after so many of them."""
 _POOR: Final = 1.5e-3
 """A filter that leaves more than this of the echo (28 dB) wants to be studied."""
+_SUMS_FADE: Final = 0.95
 _DOUBTS: Final = 6
 """Studies in vain after which an echo is searched again."""
 _STRAINED: Final = 0.4
@@ -250,8 +251,10 @@ class EchoCanceller:
         self._talked: _I64 = np.zeros(0, np.int64)
         self._guess: _I64 = np.zeros(0, np.int64)
         self._cross: _C64 = np.zeros((0, _LOOK_FFT // 2 + 1), np.complex64)
+        self._sums: _F32 = np.zeros((0, 2), np.float32)
+        """Power that the filter left of the echo lately, and power of the echo."""
         self._rest: _F32 = np.zeros(0, np.float32)
-        """Power of what the filter leaves of the echo, relative to the echo."""
+        """What a tick leaves of the echo, relative to its echo, as the suppressor expects it."""
         self._floor: _F32 = np.zeros(0, np.float32)
         """Power of the line's own noise."""
         self._colour: _F32 = np.zeros((0, _BINS), np.float32)
@@ -330,6 +333,7 @@ class EchoCanceller:
         self._noise[row] = BLOCK * _HISS
         self._match[row] = self._better[row] = self._tonal[row] = self._strain[row] = 0
         self._rest[row] = 1
+        self._sums[row] = (1, 0)
         self._floor[row] = _HISS
         self._colour[row] = BLOCK * _HISS
         self._echo[row] = 0
@@ -565,7 +569,13 @@ class EchoCanceller:
         gains[:, 1:-1] = np.maximum(gains[:, 1:-1], gains[:, 2:])
         all_over, all_echo = over.mean(1), echoed.mean(1)
         sure = ~near & (all_echo > 30 * floor)
-        ratio = np.maximum(all_over - self._coarse(rows), 0) / np.maximum(all_echo, 1)
+        remains = np.maximum(all_over - self._coarse(rows), 0)
+        ratio = remains / np.maximum(all_echo, 1)
+        sums = self._sums[rows]
+        sums[sure] *= _SUMS_FADE
+        sums[sure, 0] += remains[sure]
+        sums[sure, 1] += all_echo[sure]
+        self._sums[rows] = sums
         rest += np.where(sure, 0.1 * (ratio - rest), 0)
         rest = np.where(near & (all_echo > floor), np.minimum(rest * 1.01, 0.3), rest)
         floor = np.clip(np.minimum(floor * 1.005, all_over * 1.3), _HISS, _MAX_FLOOR)
@@ -684,7 +694,7 @@ class EchoCanceller:
     def _go_on(self) -> None:
         """Some steps of the studies that are on, and new ones for legs that need them."""
         count = len(self._rows)
-        need = self._rest[:count] > _POOR
+        need = self._sums[:count, 0] > _POOR * self._sums[:count, 1]
         need |= self._strain[:count] > _STRAINED
         need &= self._found[:count]
         every = np.where(self._looks[:count] > _STUDIES, _LAZY_STUDY_TICKS, _STUDY_EVERY)
