@@ -11,7 +11,9 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Coroutine
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,16 @@ def main(argv: list[str] | None = None) -> int:
 
     check = commands.add_parser("check", help="check a site document and say what the box would be")
     check.add_argument("file", type=Path)
+
+    rehearse = commands.add_parser(
+        "rehearse", help="play a day with simulated callers and say how the office would do"
+    )
+    rehearse.add_argument("--site", type=Path, help="site document; without it, the demo office")
+    rehearse.add_argument("--calls", type=float, default=120, help="calls of the day (120)")
+    rehearse.add_argument("--talk", type=float, default=180, help="mean conversation, s (180)")
+    rehearse.add_argument("--patience", type=float, default=150, help="mean patience, s (150)")
+    rehearse.add_argument("--day", type=date.fromisoformat, help="2026-11-25; default: today")
+    rehearse.add_argument("--seed", type=int, default=1, help="another seed, other callers")
 
     run = commands.add_parser("run", help="start the whole box; without --site, a demo office")
     run.add_argument("--site", type=Path, help="site document (TOML)")
@@ -90,6 +102,34 @@ def _check(options: argparse.Namespace) -> int:
     code, lines = check(options.file, lint)
     print("\n".join(lines))
     return code
+
+
+def _rehearse(options: argparse.Namespace) -> int:
+    from appliance.rehearsal.crowd import Habits
+    from appliance.rehearsal.report import comparison, lines, rehearse, what_if
+
+    if not (0 < options.calls <= 5000 and 1 <= options.talk <= 7200 and options.patience > 0):
+        print("Up to 5000 calls, talks of 1 to 7200 s, a patience above 0.", file=sys.stderr)
+        return 2
+    if options.site is None:
+        from appliance.demo import document
+
+        site = document("/dev")
+    else:
+        site = _load(options.site)
+    if not site.queues or not site.lines:
+        print("A rehearsal needs a line and a queue in the site document.", file=sys.stderr)
+        return 1
+    day = options.day or date.today()
+    habits = Habits(calls=options.calls, talk_s=options.talk, patience_s=options.patience)
+    started = time.process_time()
+    for line in lines(rehearse(site, habits, options.seed, day), day):
+        print(line)
+    print()
+    for line in comparison(list(what_if(site, habits, options.seed, day))):
+        print(line)
+    print(f"\nComputed in {time.process_time() - started:.1f} s.")
+    return 0
 
 
 def _load(path: Path) -> Site:

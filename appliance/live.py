@@ -197,6 +197,21 @@ class AgentPresence(msgspec.Struct, frozen=True, tag=True):
     present: bool
 
 
+class TakeSound(msgspec.Struct, frozen=True, tag=True):
+    """Take an uploaded sound into use under `name` (`*.wav`): check it, level it, keep it in
+    `prompts/`. `upload` is the name of a file in the data directory's `uploads/`; it is gone
+    afterwards. Reply: `Done`, or refused with what is wrong with it."""
+
+    name: str
+    upload: str
+
+
+class DropSound(msgspec.Struct, frozen=True, tag=True):
+    """Delete a sound that nothing uses. Reply: `Done`, or refused with why."""
+
+    name: str
+
+
 class Done(msgspec.Struct, frozen=True, tag=True):
     pass
 
@@ -222,4 +237,6 @@ Request = (
     | AgentTransfer
     | AgentPeer
     | AgentPresence
+    | TakeSound
+    | DropSound
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from appliance.site.model import Prompt
+from appliance.site.model import Language, Prompt
 from appliance.site.routes import Route
 
 
@@ -23,10 +23,28 @@ class Hush:
 
 
 @dataclass(frozen=True, slots=True)
+class Speaks:
+    """The caller chose a language; everything from here on is said in it."""
+
+    language: Language
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask a program: POST `body` as JSON to `url`; report with `MenuRun.answered(token, ...)`
+    within `timeout_ms`."""
+
+    token: int
+    url: str
+    body: dict[str, str | None]
+    timeout_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Go:
     """The menus are done: `queue`, `phone` or `hangup`. Nothing follows."""
 
     route: Route
 
 
-Action = Say | Hush | Go
+Action = Say | Hush | Speaks | Ask | Go

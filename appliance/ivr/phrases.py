@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from appliance.ivr.numbers import in_words
+from appliance.ivr.saying import digits
 from appliance.site.model import Language, Prompt
 
-PhraseName = Literal["busy", "recorded", "closed", "goodbye", "next"]
+PhraseName = Literal["busy", "recorded", "closed", "goodbye", "next", "nobody"]
 
 PHRASES: Final[dict[PhraseName, dict[Language, str]]] = {
     "busy": {
@@ -50,6 +51,14 @@ PHRASES: Final[dict[PhraseName, dict[Language, str]]] = {
         "ru": "Вы следующий в очереди.",
         "zh": "您是下一位。",
     },
+    "nobody": {
+        "en": "There is nobody of that name.",
+        "ro": "Nu există nimeni cu acest nume.",
+        "bg": "Няма човек с това име.",
+        "fa": "کسی با این نام پیدا نشد.",
+        "ru": "Никого с таким именем нет.",
+        "zh": "没有找到这个名字。",
+    },
 }
 
 _POSITION: Final[dict[Language, str]] = {
@@ -78,6 +87,49 @@ _WAIT_LESS: Final[dict[Language, str]] = {
     "ru": "Время ожидания меньше {} минут.",
     "zh": "您需要等待不到{}分钟。",
 }
+
+
+_CHOOSE_LANGUAGE: Final[dict[Language, str]] = {
+    "en": "For English press {}.",
+    "ro": "Pentru limba română apăsați {}.",
+    "bg": "За български натиснете {}.",
+    "fa": "برای فارسی عدد {} را فشار دهید.",
+    "ru": "Для русского языка нажмите {}.",
+    "zh": "中文服务请按{}。",
+}
+_CHOOSE_PERSON: Final[dict[Language, str]] = {
+    "en": "For {} press {}.",
+    "ro": "Pentru {} apăsați {}.",
+    "bg": "За {} натиснете {}.",
+    "fa": "برای {} عدد {} را فشار دهید.",
+    "ru": "{}: нажмите {}.",
+    "zh": "{}请按{}。",
+}
+_SPELL: Final[dict[Language, str]] = {
+    "en": "Key the first letters of the name of the person you want, then the hash key.",
+    "ro": "Tastați primele litere ale numelui persoanei dorite, apoi tasta diez.",
+    "bg": "Наберете първите букви от името на човека, когото търсите, после диез.",
+    "fa": "حروف اول نام فرد مورد نظر را وارد کنید و سپس کلید مربع را بزنید.",
+    "ru": "Наберите первые буквы имени нужного человека, затем решётку.",
+    "zh": "请按键输入对方姓名拼音的前几个字母，然后按井号键。",
+}
+
+
+def choose_language(key: str, language: Language) -> Prompt:
+    """`For English press one.`, in the language that is to be chosen."""
+    said = digits(key, language)
+    return Prompt(text=_CHOOSE_LANGUAGE[language].format(said), language=language)
+
+
+def choose_person(key: int, name: str, language: Language) -> Prompt:
+    """`For Maria Ionescu press one.`"""
+    text = _CHOOSE_PERSON[language].format(name, in_words(key, language))
+    return Prompt(text=text, language=language)
+
+
+def spell_name(language: Language) -> Prompt:
+    """What a caller hears who is to find somebody by name."""
+    return Prompt(text=_SPELL[language], language=language)
 
 
 def expected_wait(low: int, high: int, language: Language) -> Prompt:

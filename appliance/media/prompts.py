@@ -8,9 +8,11 @@ that a caller hears something and nothing waits for ever.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +29,9 @@ VOICES: Final = {"en": "en", "ro": "ro", "bg": "bg", "fa": "fa", "ru": "ru", "zh
 VERSION: Final = "1"
 """Part of the hash: raised when the making of prompts changes."""
 _CHILD_TIMEOUT: Final = 120.0
+MOST_KEPT: Final = 3000
+"""Spoken sentences on disk. Those with a caller's values in them come once and are no use to
+anybody afterwards: the ones unused for longest go first."""
 _BATCH: Final = 8
 """Sentences made in one child: a caller who needs another one waits for so many at most."""
 
@@ -45,7 +50,19 @@ class PromptStore:
         out = self._spoken(text, language)
         if not out.exists():
             await self._make([_speak_job(text, language, out)])
+            await asyncio.to_thread(self._prune)
+        else:
+            with contextlib.suppress(OSError):
+                os.utime(out)
         return out if out.exists() else self._neutral()
+
+    def _prune(self) -> None:
+        kept = []
+        for path in self.cache.glob("*.wav"):
+            with contextlib.suppress(OSError):
+                kept.append((path.stat().st_mtime_ns, path))
+        for _, path in sorted(kept)[: max(0, len(kept) - MOST_KEPT)]:
+            path.unlink(missing_ok=True)
 
     async def warm(self, texts: Sequence[tuple[str, str]]) -> None:
         """Make many at once, e.g. all that a site says."""

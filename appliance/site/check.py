@@ -57,6 +57,8 @@ def _summary(site: Site) -> Iterator[str]:
             f" {queue.strategy.replace('_', ' ')}, wrap-up {queue.wrap_up_s} s,"
             f" then {queue.then}"
         )
+    if site.steps:
+        yield "steps: " + ", ".join(f"{name} ({step.kind})" for name, step in site.steps.items())
     for name, menu in site.menus.items():
         keys = ", ".join(f"{digits} {choice.go}" for digits, choice in menu.keys.items())
         yield f"menu {name}: {keys or 'no keys'}; otherwise {menu.default}"

@@ -20,6 +20,8 @@ _PATTERNS: Final = {
     model.DIGITS_PATTERN: 'a key of a menu is 1 to 4 of 0-9 * #, between quotes: "1"',
     model.NUMBER_PATTERN: 'a number has up to 20 digits, + in front if need be: "+40215550100"',
     model.WAV_PATTERN: 'name a WAV file of the folder prompts/, for example "welcome.wav"',
+    model.VARIABLE_PATTERN: "use small letters, digits and _ (at most 32), for example order_2",
+    model.URL_PATTERN: 'write the whole address: "http://192.168.1.10/lookup"',
     model.PREFIX_PATTERN: 'write up to two digits between quotes: "0", or "" for none',
     model.HOST_PATTERN: "write a host name or an address, without sip: or a port",
     model.USER_PATTERN: "write the user name alone, without spaces, quotes, @ or a host",
@@ -73,6 +75,12 @@ def _walk(loc: tuple[int | str, ...]) -> list[tuple[int | str, Any]]:
         here = _inside(here, part)
         steps.append((part, here))
     return steps
+
+
+def _kinds_at(loc: tuple[int | str, ...]) -> list[str]:
+    """The kinds of table that could stand at this place."""
+    steps = _walk(loc)
+    return list(_kinds(steps[-1][1])) if steps else []
 
 
 def _bare(annotation: Any) -> Any:
@@ -136,9 +144,11 @@ def _message(detail: ErrorDetails) -> str:
         case "literal_error":
             return _choice(given, context["expected"])
         case "union_tag_not_found":
-            return 'say which kind of line it is: kind = "modem" or kind = "trunk"'
+            kinds = " or ".join(f'kind = "{kind}"' for kind in _kinds_at(detail["loc"]))
+            return f"say which kind it is: {kinds}"
         case "union_tag_invalid":
-            return f'kind {_show(context["tag"])} is not known; write "modem" or "trunk"'
+            kinds = " or ".join(f'"{kind}"' for kind in _kinds_at(detail["loc"]))
+            return f"kind {_show(context['tag'])} is not known; write {kinds}"
         case "greater_than_equal":
             return f"{_show(given)} is too small; the least is {context['ge']}"
         case "less_than_equal":

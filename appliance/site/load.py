@@ -64,6 +64,8 @@ def dump(site: Site) -> str:
     document = site.model_dump(exclude_none=True, exclude_defaults=True)
     for name, line in site.lines.items():
         document["lines"][name] = {"kind": line.kind, **document["lines"][name]}
+    for name, step in site.steps.items():
+        document["steps"][name] = {"kind": step.kind, **document["steps"][name]}
     return toml.write(document)
 
 

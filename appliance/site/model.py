@@ -28,6 +28,8 @@ EXTENSION_PATTERN: Final = r"^[0-9]{2,6}$"
 DIGITS_PATTERN: Final = r"^[0-9*#]{1,4}$"
 NUMBER_PATTERN: Final = r"^\+?[0-9]{1,20}$"
 WAV_PATTERN: Final = r"^[A-Za-z0-9._-]{1,80}\.wav$"
+VARIABLE_PATTERN: Final = r"^[a-z][a-z0-9_]{0,31}$"
+URL_PATTERN: Final = r"^https?://[^\s\x00-\x1f@]{1,300}$"
 PREFIX_PATTERN: Final = r"^[0-9]{0,2}$"
 HOST_PATTERN: Final = r"^[A-Za-z0-9.:\[\]-]{1,120}$"
 DEVICE_PATTERN: Final = r"^/[^\x00]{1,200}$"
@@ -86,21 +88,43 @@ class Office(Table):
 
 
 class Prompt(Table):
-    """What a caller hears: either `text`, spoken offline, or `file`, a WAV of the data directory's
-    `prompts/` folder."""
+    """What a caller hears: `text`, spoken offline, or `file`, a WAV of the data directory's
+    `prompts/` folder; or one of them for each language in `texts` or `files`.
+
+    In menus and steps a text may hold values: `{caller:digits}`, `{balance:money EUR}`.
+    """
 
     text: Text | None = None
     file: Wav | None = None
+    texts: dict[Language, Text] = {}
+    files: dict[Language, Wav] = {}
     language: Language | None = None
+    """Of `text`; without it that of the call."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Prompt:
-        if (self.text is None) == (self.file is None):
+        one = (self.text is not None, self.file is not None)
+        many = bool(self.texts or self.files)
+        if sum(one) + many != 1:
             raise ValueError(
                 'write either text = "..." or file = "name.wav"'
-                + (", not both" if self.text is not None else "")
+                + (", not both" if sum(one) + many else ' or texts = { en = "..." }')
             )
         return self
+
+    def spoken(self, language: Language) -> Prompt:
+        """The one that a caller of this language hears: a plain `text` or `file`. A language that
+        is missing hears the first one that is there."""
+        if not self.texts and not self.files:
+            return self
+        if language in self.files:
+            return Prompt(file=self.files[language])
+        if language in self.texts:
+            return Prompt(text=self.texts[language], language=language)
+        if self.texts:
+            other, text = next(iter(self.texts.items()))
+            return Prompt(text=text, language=other)
+        return Prompt(file=next(iter(self.files.values())))
 
 
 class ModemLine(Table):
@@ -237,6 +261,133 @@ class Menu(Table):
     closed_go: str = "hangup"
 
 
+Variable = Annotated[str, StringConstraints(pattern=VARIABLE_PATTERN)]
+
+
+class Say(Table):
+    """Say something, then go on. A key cuts it short."""
+
+    kind: Literal["say"] = "say"
+    prompt: Prompt
+    go: str
+
+
+class ChooseLanguage(Table):
+    """Let the caller choose; from here on everything is said in that language."""
+
+    kind: Literal["language"] = "language"
+    keys: dict[Digits, Language]
+    prompt: Prompt | None = None
+    """Without it each language says its own key."""
+    timeout_s: Annotated[float, Field(ge=1, le=60)] = 5.0
+    tries: Annotated[int, Field(ge=1, le=9)] = 2
+    go: str
+
+
+class Collect(Table):
+    """Ask for digits and keep them under a name."""
+
+    kind: Literal["collect"] = "collect"
+    name: Variable
+    prompt: Prompt
+    min_digits: Annotated[int, Field(ge=1, le=40)] = 1
+    max_digits: Annotated[int, Field(ge=1, le=40)] = 20
+    end_key: Literal["#", "*", ""] = "#"
+    """Ends an entry that is shorter than `max_digits`; silence does too."""
+    timeout_s: Annotated[float, Field(ge=1, le=60)] = 5.0
+    check: Literal["none", "luhn"] = "none"
+    """`luhn`: the last digit checks the others, as on payment cards (ISO/IEC 7812-1)."""
+    invalid: Prompt | None = None
+    tries: Annotated[int, Field(ge=1, le=9)] = 3
+    secret: bool = False
+    """Not written down anywhere: cards and PINs."""
+    go: str
+    failed: str
+    """Where callers go whose digits were never right."""
+
+
+class When(Table):
+    """What a caller and the office must be like for a case; all that is given must hold."""
+
+    caller: tuple[str, ...] = ()
+    """The caller's number begins with one of these; "withheld" stands for none."""
+    called: tuple[Number, ...] = ()
+    hours: Id | None = None
+    """Open by these hours."""
+    closed: Id | None = None
+    """Closed by these hours."""
+    language: tuple[Language, ...] = ()
+    queue: Id | None = None
+    """The queue that the next four look at."""
+    waiting_from: Annotated[int, Field(ge=0, le=1000)] | None = None
+    """So many callers wait, or more."""
+    waiting_to: Annotated[int, Field(ge=0, le=1000)] | None = None
+    ready_to: Annotated[int, Field(ge=0, le=1000)] | None = None
+    """So many agents can be rung at once, or fewer; 0: nobody."""
+    wait_from_s: Annotated[int, Field(ge=0, le=86400)] | None = None
+    """The longest wait is so long, or longer."""
+    name: Variable | None = None
+    """The collected or looked-up value that the next three look at."""
+    equals: tuple[Label, ...] = ()
+    least: float | None = None
+    most: float | None = None
+    go: str
+
+
+class Branch(Table):
+    """Go to the first case that fits."""
+
+    kind: Literal["branch"] = "branch"
+    cases: Annotated[tuple[When, ...], Field(min_length=1, max_length=50)]
+    default: str
+
+
+class LookUp(Table):
+    """Ask a program of the office's: an HTTP POST of a JSON object with `call`, `caller`, `called`,
+    `language` and the values named in `send`. The values of the JSON object that comes back are
+    kept under their names."""
+
+    kind: Literal["lookup"] = "lookup"
+    url: Annotated[str, StringConstraints(pattern=URL_PATTERN)]
+    send: tuple[Variable, ...] = ()
+    timeout_s: Annotated[float, Field(ge=0.5, le=15)] = 5.0
+    prompt: Prompt | None = None
+    """Said while the answer is on its way."""
+    go: str
+    failed: str
+    """Where callers go when no answer comes in time."""
+
+
+class NewsItem(Table):
+    prompt: Prompt
+    first: date | None = None
+    last: date | None = None
+
+
+class News(Table):
+    """Say what is new today; nothing on other days. A key goes on at once."""
+
+    kind: Literal["news"] = "news"
+    items: Annotated[tuple[NewsItem, ...], Field(max_length=20)] = ()
+    go: str
+
+
+class Directory(Table):
+    """Find a person by the first letters of their name on the keypad (ITU-T E.161)."""
+
+    kind: Literal["directory"] = "directory"
+    prompt: Prompt | None = None
+    timeout_s: Annotated[float, Field(ge=1, le=60)] = 5.0
+    tries: Annotated[int, Field(ge=1, le=9)] = 3
+    failed: str
+
+
+Step = Annotated[
+    Say | ChooseLanguage | Collect | Branch | LookUp | News | Directory,
+    Field(discriminator="kind"),
+]
+
+
 class Hours(Table):
     """When the office is open, in its time zone. Days without an entry are closed."""
 
@@ -301,6 +452,7 @@ class Site(Table):
     phones: dict[Extension, Phone] = {}
     queues: dict[Id, Queue] = {}
     menus: dict[Id, Menu] = {}
+    steps: dict[Id, Step] = {}
     hours: dict[Id, Hours] = {}
     recording: Recording = Recording()
     sip: Sip = Sip()

@@ -11,9 +11,9 @@ from appliance.site.problems import Problem, key, short
 from appliance.site.routes import RouteKind, parse_route
 
 if TYPE_CHECKING:
-    from appliance.site.model import Site
+    from appliance.site.model import Site, When
 
-FROM_LINE: Final[frozenset[RouteKind]] = frozenset({"menu", "queue", "phone"})
+FROM_LINE: Final[frozenset[RouteKind]] = frozenset({"menu", "step", "queue", "phone"})
 ONWARD: Final[frozenset[RouteKind]] = FROM_LINE | {"hangup"}
 FROM_KEY: Final[frozenset[RouteKind]] = ONWARD | {"repeat"}
 MIN_RTP_PORTS: Final = 20
@@ -48,6 +48,7 @@ def _routes(site: Site) -> Iterator[Problem]:
     people = {p.extension for p in site.people.values() if p.extension is not None}
     targets: dict[RouteKind, tuple[str, set[str]]] = {
         "menu": ("menu", set(site.menus)),
+        "step": ("step", set(site.steps)),
         "queue": ("queue", set(site.queues)),
         "phone": ("phone or person with the extension", set(site.phones) | people),
     }
@@ -84,6 +85,22 @@ def _all_routes(site: Site) -> Iterator[tuple[str, str, frozenset[RouteKind]]]:
             yield f"menus.{name}.keys.{key(digits)}.go", choice.go, FROM_KEY
         yield f"menus.{name}.default", menu.default, ONWARD
         yield f"menus.{name}.closed_go", menu.closed_go, ONWARD
+    for path, route in step_routes(site):
+        yield path, route, ONWARD
+
+
+def step_routes(site: Site, only: str | None = None) -> Iterator[tuple[str, str]]:
+    """Where the steps lead, with the place in the document; of one step, or of all."""
+    for name, step in site.steps.items():
+        if only is not None and name != only:
+            continue
+        for field in ("go", "failed", "default"):
+            route = getattr(step, field, None)
+            if route is not None:
+                yield f"steps.{name}.{field}", route
+        if step.kind == "branch":
+            for index, case in enumerate(step.cases):
+                yield f"steps.{name}.cases[{index}].go", case.go
 
 
 def _names(site: Site) -> Iterator[Problem]:
@@ -109,6 +126,14 @@ def _names(site: Site) -> Iterator[Problem]:
         yield from _hours(site, f"queues.{name}.hours", queue.hours)
     for name, menu in site.menus.items():
         yield from _hours(site, f"menus.{name}.hours", menu.hours)
+    for name, step in site.steps.items():
+        if step.kind == "branch":
+            for index, case in enumerate(step.cases):
+                yield from _case(site, f"steps.{name}.cases[{index}]", case)
+        elif step.kind == "collect" and step.min_digits > step.max_digits:
+            yield Problem(f"steps.{name}.min_digits", "is more than max_digits; swap them")
+        elif step.kind == "language" and not step.keys:
+            yield Problem(f"steps.{name}.keys", 'name a key for each language: { 1 = "en" }')
     for name, line in site.lines.items():
         if line.kind == "trunk" and line.registration and not line.username:
             yield Problem(
@@ -121,6 +146,20 @@ def _names(site: Site) -> Iterator[Problem]:
                 f"numbering.outgoing[{index}]",
                 f'there is no line or trunk "{outgoing}"; {nearest(outgoing, site.lines)}',
             )
+
+
+def _case(site: Site, path: str, case: When) -> Iterator[Problem]:
+    yield from _hours(site, f"{path}.hours", case.hours)
+    yield from _hours(site, f"{path}.closed", case.closed)
+    looks = (case.waiting_from, case.waiting_to, case.ready_to, case.wait_from_s)
+    if case.queue is None and any(value is not None for value in looks):
+        yield Problem(f"{path}.queue", "say which queue this case looks at")
+    elif case.queue is not None and case.queue not in site.queues:
+        yield Problem(
+            f"{path}.queue", f'there is no queue "{case.queue}"; {nearest(case.queue, site.queues)}'
+        )
+    if case.name is None and (case.equals or case.least is not None or case.most is not None):
+        yield Problem(f"{path}.name", "say which value this case looks at")
 
 
 def _queue_rules(site: Site) -> Iterator[Problem]:

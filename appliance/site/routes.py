@@ -7,14 +7,20 @@ from typing import Final, Literal
 
 from appliance.site.problems import short
 
-RouteKind = Literal["menu", "queue", "phone", "hangup", "repeat"]
-_WITH_TARGET: Final[dict[str, RouteKind]] = {"menu": "menu", "queue": "queue", "phone": "phone"}
+RouteKind = Literal["menu", "step", "queue", "phone", "hangup", "repeat"]
+_WITH_TARGET: Final[dict[str, RouteKind]] = {
+    "menu": "menu",
+    "step": "step",
+    "queue": "queue",
+    "phone": "phone",
+}
 _ALONE: Final[dict[str, RouteKind]] = {"hangup": "hangup", "repeat": "repeat"}
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`target` is a menu's or queue's id, or an extension; empty for `hangup` and `repeat`."""
+    """`target` is the id of a menu, step or queue, or an extension; `hangup` and `repeat` have
+    none."""
 
     kind: RouteKind
     target: str = ""
@@ -32,6 +38,6 @@ def parse_route(text: str) -> Route:
     if kind in _ALONE and not colon:
         return Route(_ALONE[kind])
     raise ValueError(
-        f'"{short(text)}" is not a route; write menu:<id>, queue:<id>, phone:<extension>'
+        f'"{short(text)}" is not a route; write menu:<id>, step:<id>, queue:<id>, phone:<extension>'
         ' or "hangup"; in a menu also "repeat"'
     )

@@ -87,6 +87,17 @@ class SipInvite:
     port: int
 
 
+@dataclass(frozen=True, slots=True)
+class AskProgram:
+    """POST `body` as JSON to `url` and report what came back with `Switch.program_answered`."""
+
+    call: str
+    token: int
+    url: str
+    body: dict[str, str | None]
+    timeout_ms: int
+
+
 Action = (
     Media
     | Speak
@@ -98,4 +109,5 @@ Action = (
     | SipHangUp
     | SipReanswer
     | SipInvite
+    | AskProgram
 )

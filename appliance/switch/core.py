@@ -90,6 +90,14 @@ class Switch:
         finally:
             self._settle()
 
+    def program_answered(
+        self, call: str, token: int, values: Mapping[str, str] | None, now: int
+    ) -> None:
+        """A program that was asked for a call answered; None: it did not."""
+        self.w.now = now
+        routing.program_answered(self.w, call, token, values)
+        self._settle()
+
     def tick(self, now: int) -> None:
         """Let time pass: everything due at `now` happens."""
         w = self.w

@@ -195,7 +195,8 @@ class World:
         """Play prompts to the caller; their end comes back with the purpose."""
         token = self.number()
         self.tokens[token] = (call.id, purpose, inner)
-        self.actions.append(Speak(call.a.id, token, prompts, call.language))
+        said = tuple(prompt.spoken(call.language) for prompt in prompts)
+        self.actions.append(Speak(call.a.id, token, said, call.language))
 
     def is_open(self, hours_id: str, now: int) -> bool:
         hours = self.site.hours.get(hours_id)

@@ -10,9 +10,10 @@ from appliance.events import LineBusy, LineSeized
 from appliance.ivr import actions as ivr
 from appliance.ivr import phrases
 from appliance.ivr.run import MenuRun
+from appliance.ivr.scene import QueueNow, scene_of
 from appliance.media import protocol as p
-from appliance.site.routes import parse_route
-from appliance.switch.actions import HoldMusic, Hush
+from appliance.site.routes import Route, parse_route
+from appliance.switch.actions import AskProgram, HoldMusic, Hush
 from appliance.switch.calls import answer_caller, end_call, free_agents, try_bridge
 from appliance.switch.dialplan import Destination, resolve
 from appliance.switch.legs import add_leg, drop, invite, show_ringing
@@ -51,8 +52,8 @@ def go(w: World, call: Call, route_text: str, why: str = "") -> None:
         return
     if route.kind == "queue":
         enter(w, call, route.target)
-    elif route.kind == "menu" and call.a.state == "up":
-        start_menu(w, call, route.target)
+    elif route.kind in ("menu", "step") and call.a.state == "up":
+        start_menu(w, call, route)
 
 
 def caller_up(w: World, call: Call) -> None:
@@ -144,8 +145,17 @@ def greet(w: World, call: Call) -> None:
 # --- menus ----------------------------------------------------------------------------------
 
 
-def start_menu(w: World, call: Call, menu: str) -> None:
-    call.menu = MenuRun(w.site.menus, call.id, menu, w.is_open, call.language)
+def start_menu(w: World, call: Call, first: Route) -> None:
+    """Lead the caller through menus and steps, from this one on."""
+    scene = scene_of(
+        w.site,
+        w.is_open,
+        lambda queue, now: _queue_now(w, queue, now),
+        call.language,
+        call.caller,
+        call.called,
+    )
+    call.menu = MenuRun(scene, call.id, first)
     w.media(p.Listen(call.a.id, keys=True, tones=call.a.kind == "line"))
     carry_out(w, call, call.menu.start(w.now))
 
@@ -157,9 +167,26 @@ def carry_out(w: World, call: Call, output: Sequence[object]) -> None:
                 w.speak(call, prompts, "menu", token)
             case ivr.Hush():
                 w.act(Hush(call.a.id))
+            case ivr.Speaks(language=language):
+                call.language = language
+            case ivr.Ask():
+                w.act(AskProgram(call.id, action.token, action.url, action.body, action.timeout_ms))
             case ivr.Go(route=route):
                 call.menu = None
                 go(w, call, str(route))
+
+
+def program_answered(w: World, call_id: str, token: int, values: Mapping[str, str] | None) -> None:
+    """What a program said that was asked for a call; the call may be over, or elsewhere."""
+    call = w.calls.get(call_id)
+    if call is not None and call.menu is not None and not call.ended:
+        carry_out(w, call, call.menu.answered(token, values, w.now))
+
+
+def _queue_now(w: World, queue: str, now: int) -> QueueNow:
+    counts = w.acd.counts(queue)
+    since = counts.oldest_since
+    return QueueNow(counts.waiting, counts.ready, 0 if since is None else max(0, now - since))
 
 
 # --- dialling -------------------------------------------------------------------------------

@@ -36,9 +36,11 @@ from appliance.sip.events import PhoneTarget, SipConfig, TrunkConfig, TrunkTarge
 from appliance.sip.registrar import SavedBinding
 from appliance.site.model import Site
 from appliance.site.secrets import Secrets
+from appliance.site.sounds import used_sounds
 from appliance.switch import actions as act
 from appliance.switch.contacts import load_contacts, save_contacts
 from appliance.switch.core import Switch
+from appliance.switch.programs import Programs
 from appliance.switch.requests import Unwilling
 from appliance.switch.snapshot import snapshot
 from appliance.switch.sounds import Sounds
@@ -92,6 +94,7 @@ class Control:
         """Endpoint's key -> the switch's name, for calls that the switch started."""
         self._sip_keys: dict[str, str] = {}
         self._offers: dict[int, asyncio.Future[p.PeerAnswer]] = {}
+        self._programs = Programs()
         self._stopping = False
         self._prompts_ready = False
 
@@ -119,6 +122,7 @@ class Control:
         )
         try:
             async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
                 self._sounds = Sounds(
                     PromptStore(self.data), self.data, tasks, self._send_media, self._on_media
                 )
@@ -382,6 +386,8 @@ class Control:
                 self._endpoint.reject(self._key_of(name), code)
             case act.SipReanswer(sip=name, sdp=text):
                 self._endpoint.reanswer(self._key_of(name), text)
+            case act.AskProgram():
+                self._tasks.create_task(self._ask_program(action))
             case act.SipHangUp(sip=name):
                 key = self._key_of(name)
                 self._endpoint.hangup(key)
@@ -417,6 +423,10 @@ class Control:
         name = self._sip_names.pop(key, None)
         if name is not None:
             self._sip_keys.pop(name, None)
+
+    async def _ask_program(self, action: act.AskProgram) -> None:
+        values = await self._programs.ask(action.url, action.body, action.timeout_ms / 1000)
+        self._push(lambda now: self.switch.program_answered(action.call, action.token, values, now))
 
     # --- events -----------------------------------------------------------------------------
 
@@ -489,6 +499,8 @@ class Control:
                             message.reply(self._health())
                         case live.AgentPeer():
                             tasks.create_task(self._offer_peer(message))
+                        case live.TakeSound() | live.DropSound():
+                            tasks.create_task(self._change_sound(message))
                         case _:
                             self._push(self._request_step(message))
         finally:
@@ -505,6 +517,28 @@ class Control:
                 self._replies.append(lambda: message.reply(live.Done()))
 
         return step
+
+    async def _change_sound(self, message: ipc.Incoming) -> None:
+        """Take a sound into use or out of it."""
+        request = message.body
+        try:
+            if isinstance(request, live.TakeSound):
+                upload = self.data / "uploads" / Path(request.upload).name
+                await self._sounds.take(request.name, upload)
+            elif request.name in used_sounds(self.site):
+                message.refuse("This sound is still used; change the site document first.")
+                return
+            else:
+                await self._sounds.drop(request.name)
+        except FileNotFoundError:
+            message.refuse("There is no such sound.")
+        except ValueError as error:
+            message.refuse(str(error).partition(": ")[2] or str(error))
+        except OSError as error:
+            log.error("sound %s cannot be kept: %s", request.name, error)
+            message.refuse("The disk does not take it. Make room and try again.")
+        else:
+            message.reply(live.Done())
 
     async def _offer_peer(self, message: ipc.Incoming) -> None:
         """Hand the page's offer to the media process and its answer back."""

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from appliance.ivr import phrases
+from appliance.ivr import linter, phrases
+from appliance.ivr.values import places
 from appliance.media import protocol as p
 from appliance.media.prompts import PromptStore
-from appliance.site.model import Language, Menu, Prompt, Site
+from appliance.site.model import Language, Prompt, Site
 from appliance.switch.actions import Speak
 
 log = logging.getLogger("centrala.switch")
 
+MOST_KNOWN = 5000
 POSITIONS = 10
 """Places in the queue that are spoken ahead of time."""
 
@@ -46,11 +49,8 @@ class Sounds:
 
     async def first(self, site: Site) -> None:
         """Prepare what the first caller may hear: menus, welcomes, the recording notice, music."""
-        prompts = [prompt for menu in site.menus.values() for prompt in _of_menu(menu)]
-        prompts += [q.welcome for q in site.queues.values() if q.welcome is not None]
+        prompts = [one for _, prompt in linter.prompts(site) for one in _variants(prompt)]
         prompts.append(phrases.phrase("busy", site.office.language))
-        if site.recording.announce is not None:
-            prompts.append(site.recording.announce)
         self._music = str(await self._store.music())
         await self._prepare_all(prompts, site.office.language)
         for queue in site.queues.values():
@@ -102,6 +102,22 @@ class Sounds:
         """The leg is gone."""
         self._preparing.pop(leg, None)
 
+    async def take(self, name: str, upload: Path) -> None:
+        """Take an uploaded sound into use; calls that begin from now on hear it. What is kept is
+        what callers will hear. Raises ValueError with a sentence, OSError."""
+        try:
+            heard = await self._store.check_upload(upload)
+            await asyncio.to_thread(_keep, heard, self._folder / name)
+        finally:
+            upload.unlink(missing_ok=True)
+        self._known.pop((name, "upload"), None)
+        await self._upload(name)
+
+    async def drop(self, name: str) -> None:
+        """Forget a sound. Raises OSError when there is none."""
+        await asyncio.to_thread((self._folder / name).unlink)
+        self._known.pop((name, "upload"), None)
+
     def _cancel(self, leg: int) -> None:
         token = self._preparing.pop(leg, None)
         if token is not None:
@@ -113,7 +129,8 @@ class Sounds:
     def _at_hand(self, prompt: Prompt, language: Language) -> Path | None:
         if prompt.file is not None:
             return self._known.get((prompt.file, "upload"))
-        return self._known.get((prompt.text or "", prompt.language or language))
+        path = self._known.get((prompt.text or "", prompt.language or language))
+        return path if path is not None and path.exists() else None
 
     async def _prepare(self, action: Speak) -> None:
         files = [await self._file(prompt, action.language) for prompt in action.prompts]
@@ -130,6 +147,9 @@ class Sounds:
         text = prompt.text or phrases.phrase("busy", language).text or ""
         spoken = prompt.language or language
         path = await self._store.path(text, spoken)
+        if len(self._known) > MOST_KNOWN:
+            # What callers' values made of sentences; the rest is found again on disk.
+            self._known = {key: one for key, one in self._known.items() if key[1] == "upload"}
         self._known[(text, spoken)] = path
         return path
 
@@ -144,8 +164,20 @@ class Sounds:
         return self._known[key]
 
 
-def _of_menu(menu: Menu) -> Iterator[Prompt]:
-    yield menu.prompt
-    for prompt in (menu.invalid, menu.closed, *(key.say for key in menu.keys.values())):
-        if prompt is not None:
-            yield prompt
+def _keep(heard: Path, target: Path) -> None:
+    """A copy under its final name, only when it is whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    with part.open("wb") as file:
+        file.write(heard.read_bytes())
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(target)
+
+
+def _variants(prompt: Prompt) -> Iterator[Prompt]:
+    """The prompt in each of its languages; without those whose values only a call brings."""
+    languages = {*prompt.texts, *prompt.files}
+    for one in [prompt.spoken(each) for each in languages] or [prompt]:
+        if one.text is None or not places(one.text):
+            yield one

@@ -11,7 +11,7 @@ from appliance import __version__
 from appliance.ipc import Refused
 from appliance.live import GetHealth, Health
 from appliance.web import errors
-from appliance.web.api import agent, calls, demo, live, session
+from appliance.web.api import agent, calls, demo, live, session, sounds
 from appliance.web.control import ControlAway
 from appliance.web.guard import Guard
 from appliance.web.office import Office, TheOffice
@@ -48,7 +48,14 @@ def create_app(office: Office, pages: Pages) -> ASGIApp:
     )
     app.state.office = office
     errors.install(app)
-    for part in (health_router, session.router, live.router, agent.router, calls.router):
+    for part in (
+        health_router,
+        session.router,
+        live.router,
+        agent.router,
+        calls.router,
+        sounds.router,
+    ):
         app.include_router(part, prefix="/api/v1")
     app.include_router(demo.router, prefix="/api/v1")
 

@@ -1,5 +1,6 @@
 """One HTTP connection with bounds that the server does not set: how long the head of a request may
-be, and how long a client may take to send a request. Without them a stranger who never finishes
+be, and how long a client may take to send a request; a long body earns more time by coming on
+steadily. Without them a stranger who never finishes
 fills the memory, or holds all the connections that pages need."""
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD: Final = 32 * 1024
 REQUEST_S: Final = 20.0
+PROGRESS: Final = 512 * 1024
+"""Bytes of a body that renew the patience: uploads over a slow Wi-Fi."""
 
 
 class Connection(HttpToolsProtocol):
@@ -22,6 +25,7 @@ class Connection(HttpToolsProtocol):
         self._patience: asyncio.TimerHandle | None = None
         self._in_head = True
         self._head_bytes = 0
+        self._body_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -34,6 +38,12 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._in_head:
             self._head_bytes += len(data)
+        else:
+            self._body_bytes += len(data)
+            if self._body_bytes >= PROGRESS and self._patience is not None:
+                self._body_bytes = 0
+                self._complete()
+                self._wait()
         super().data_received(data)
         if self._in_head and self._head_bytes > MOST_HEAD and not self.transport.is_closing():
             self.send_400_response("The head of this request is too long.")
@@ -45,7 +55,7 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        self._head_bytes = 0
+        self._head_bytes = self._body_bytes = 0
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -5,8 +5,9 @@
 - Plain HTTP is for the box itself. Another machine's page request is sent on to HTTPS, where the
   microphone works and the cookie is safe; its API requests are refused, except for health.
 - What changes something comes from a page of ours: `Origin` equals the address asked for,
-  `Sec-Fetch-Site` (where the browser sends it) is same-origin, and the body is JSON.
-- Bodies are small.
+  `Sec-Fetch-Site` (where the browser sends it) is same-origin, and the body is JSON, or sound where
+  sounds are taken.
+- Bodies are small; a sound may be as long as `MOST_SOUND`.
 
 Every answer carries the security headers.
 """
@@ -24,6 +25,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from appliance.web.errors import problem_response
 
 MOST_BODY: Final = 64 * 1024
+MOST_SOUND: Final = 24 * 1024 * 1024
+SOUNDS: Final = "/api/v1/sounds/"
 OPEN_ON_HTTP: Final = frozenset({"/api/v1/health"})
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -75,6 +78,12 @@ def is_office_network(address: str) -> bool:
         return False
 
 
+def _most(scope: Scope) -> int:
+    """Bytes that the body of a request may have."""
+    uploads = scope["type"] == "http" and scope["method"] == "PUT"
+    return MOST_SOUND if uploads and scope["path"].startswith(SOUNDS) else MOST_BODY
+
+
 class Guard:
     """ASGI middleware, see the module's text. `https_port` is where HTTPS is served."""
 
@@ -110,7 +119,7 @@ class Guard:
         if websocket or scope["method"] in _SAFE:
             await self._app(scope, receive, guarded_send)
             return
-        await self._app(scope, self._limited(receive), guarded_send)
+        await self._app(scope, self._limited(receive, _most(scope)), guarded_send)
 
     def _refusal(
         self, scope: Scope, headers: Headers, *, secure: bool, websocket: bool
@@ -145,10 +154,13 @@ class Guard:
                 )
         if unsafe and not websocket:
             kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-            if kind != "application/json":
+            sound = _most(scope) == MOST_SOUND and (
+                kind.startswith(("audio/", "video/")) or kind == "application/octet-stream"
+            )
+            if kind != "application/json" and not sound:
                 return problem_response(415, "json", "Only JSON is understood here.")
             length = headers.get("content-length")
-            if length is not None and (not length.isdigit() or int(length) > MOST_BODY):
+            if length is not None and (not length.isdigit() or int(length) > _most(scope)):
                 return problem_response(413, "too_large", "That is too large.")
         return None
 
@@ -177,7 +189,7 @@ class Guard:
         )
 
     @staticmethod
-    def _limited(receive: Receive) -> Receive:
+    def _limited(receive: Receive, most: int) -> Receive:
         """`receive` that ends a body without a length when it grows too large."""
         got = 0
 
@@ -186,7 +198,7 @@ class Guard:
             message = await receive()
             if message["type"] == "http.request":
                 got += len(message.get("body", b""))
-                if got > MOST_BODY:
+                if got > most:
                     return {"type": "http.disconnect"}
             return message
 

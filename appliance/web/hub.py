@@ -1,20 +1,24 @@
 """The live state as pages get it: control's `Live`, today's figures, and whether control is there.
 
-One text is encoded per change and shared by all sockets. A socket that is busy skips to the
-newest text: state is replaced, never queued.
+A page gets one whole snapshot, then numbered differences, each from the number it has to the
+newest: a socket that is busy skips what came in between, and one that comes back with the number
+it had gets what it missed. Texts are encoded once and shared by all sockets that need the same.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 
 from appliance.live import Live
+from appliance.web.diffs import diff
 
 log = logging.getLogger("centrala.web")
 
@@ -24,15 +28,39 @@ FIGURES_AGE_S: Final = 60.0
 """And at least this often: today ends at midnight without any fact."""
 
 
+KEPT: Final = 64
+"""States that a page may come back from with a difference: at five a second twelve seconds, in a
+calm office hours."""
+
+
 class Snapshot(msgspec.Struct, frozen=True):
-    """What a page gets over the live socket. `seq` counts this process's snapshots; `now` is
+    """The whole state. `seq` counts the states of this web process, which `boot` names; `now` is
     control's clock in UTC milliseconds when it was sent; `figures` by queue id."""
 
     type: str
+    boot: str
     seq: int
     now: int
     control: str
-    live: Live | None
+    live: dict[str, Any] | None
+    figures: dict[str, Any]
+
+
+class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of the state numbered `since`; see `appliance.web.diffs`. `figures` are those of
+    queues whose figures changed."""
+
+    type: str
+    since: int
+    seq: int
+    now: int
+    control: str
+    live: dict[str, Any] = {}
+    figures: dict[str, Any] = {}
+
+
+class _State(msgspec.Struct, frozen=True):
+    live: dict[str, Any] | None
     figures: dict[str, Any]
 
 
@@ -41,7 +69,11 @@ class LiveHub:
         """`compute` reads the ledger for the figures of today; it is called in a thread."""
         self._compute = compute
         self._received = 0.0
-        self._text: str | None = None
+        self._states: OrderedDict[int, _State] = OrderedDict()
+        """Those that were sent, by number."""
+        self._texts: dict[int | None, str] = {}
+        """Of the newest state: by the number a page has, None for one that has none."""
+        self.boot = secrets.token_hex(4)
         self._figures: dict[str, Any] = {}
         self._wanted = asyncio.Event()
         self._listeners: set[asyncio.Event] = set()
@@ -72,7 +104,7 @@ class LiveHub:
 
     def publish(self) -> None:
         self.seq += 1
-        self._text = None
+        self._texts.clear()
         for listener in self._listeners:
             listener.set()
 
@@ -90,13 +122,43 @@ class LiveHub:
     def listeners(self) -> int:
         return len(self._listeners)
 
-    def text(self) -> str:
-        """The newest snapshot as JSON."""
-        if self._text is None:
-            control = "up" if self.up else "away"
-            snapshot = Snapshot("live", self.seq, self.now(), control, self.live, self._figures)
-            self._text = msgspec.json.encode(snapshot).decode()
-        return self._text
+    def text(self, since: int | None = None) -> str:
+        """The newest state as JSON: the difference to the one numbered `since`, or the whole when
+        that is not known (any more)."""
+        if since == self.seq or since not in self._states:
+            since = None
+        text = self._texts.get(since)
+        if text is None:
+            text = self._texts[since] = self._encode(since)
+        return text
+
+    def _encode(self, since: int | None) -> str:
+        new = self._state()
+        control = "up" if self.up else "away"
+        old = None if since is None else self._states[since]
+        message: Snapshot | Difference
+        if since is None or old is None or old.live is None or new.live is None:
+            message = Snapshot(
+                "live", self.boot, self.seq, self.now(), control, new.live, new.figures
+            )
+        else:
+            figures = {
+                queue: one for queue, one in new.figures.items() if old.figures.get(queue) != one
+            }
+            message = Difference(
+                "diff", since, self.seq, self.now(), control, diff(old.live, new.live), figures
+            )
+        return msgspec.json.encode(message).decode()
+
+    def _state(self) -> _State:
+        """The newest state, kept for differences to come."""
+        state = self._states.get(self.seq)
+        if state is None:
+            live = None if self.live is None else msgspec.to_builtins(self.live)
+            state = self._states[self.seq] = _State(live, self._figures)
+            while len(self._states) > KEPT:
+                self._states.popitem(last=False)
+        return state
 
     async def run(self) -> None:
         """Keeps the figures fresh; runs until cancelled."""

@@ -14,6 +14,7 @@ import pytest_asyncio
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from appliance.ledger.writer import Ledger
+from appliance.live import Done, TakeSound
 from tests.browser.chromium import Chromium, chromium
 from tests.browser.page_rig import Rig, axe, built, picture, rig
 from tests.web import scenes
@@ -307,3 +308,38 @@ async def test_the_first_load_is_small_and_asks_nobody_else(
         assert [url for url in urls.values() if not url.startswith(ours)] == []
         assert sum(sizes.values()) <= 60_000
         await page.close()
+
+
+async def test_a_supervisor_brings_a_sound_and_hears_it(
+    tmp_path: Path, free_port: Callable[[], int], browser: Chromium
+) -> None:
+    async with rig(browser, tmp_path, free_port, scenes.quiet()) as office:
+
+        async def take(request: TakeSound) -> Done:
+            (tmp_path / "uploads" / request.upload).rename(tmp_path / "prompts" / request.name)
+            return Done()
+
+        office.control.handlers[TakeSound] = take
+        source = tmp_path / "Grüße 2026.wav"
+        write_recording(source, 2.0)
+        (tmp_path / "prompts").mkdir()
+        page = await office.page("/sounds", "dina")
+        await page.get_by_label("Audio file").set_input_files(source)
+        name = page.get_by_label("Name", exact=True)
+        await expect(name).to_have_value("Gru-e-2026.wav")
+        await name.fill("greetings.wav")
+        assert await axe(page) == []
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("status")).to_contain_text("greetings.wav is ready")
+        sound = page.get_by_label("Listen to greetings.wav")
+        length = await sound.evaluate(
+            """one => new Promise(done => {
+                 one.onloadedmetadata = () => done(one.duration);
+                 one.preload = "auto";
+                 one.load();
+               })"""
+        )
+        assert length == pytest.approx(2.0, abs=0.1)
+        assert await axe(page) == []
+        await picture(page, "sounds")
+        assert await overflow(page) == 0

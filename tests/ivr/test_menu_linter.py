@@ -165,3 +165,68 @@ def test_thousands_of_menus_in_a_row_are_no_trouble() -> None:
     menus["m3000"] = menu({"1": "queue:sales"})
     document = site({"main": menu({"1": "menu:m0"}), **menus})
     assert {finding.severity for finding in lint(document)} == {"warning"}
+
+
+# --- steps ----------------------------------------------------------------------------------
+
+
+def step(go: str, text: str = "Hello.") -> dict[str, object]:
+    return {"kind": "say", "prompt": {"text": text}, "go": go}
+
+
+def through(first: str, **steps: object) -> list[tuple[str, str]]:
+    """Findings of an office whose menu leads to a step."""
+    menus = {"main": menu({"1": first, "0": "queue:sales"})}
+    return findings(site(menus, steps=steps))
+
+
+def test_steps_that_lead_on_have_no_findings() -> None:
+    assert through("step:a", a=step("step:b"), b=step("queue:sales")) == []
+
+
+def test_steps_that_go_round_without_a_key_are_refused() -> None:
+    assert ("error", "steps.b.go") in through("step:a", a=step("step:b"), b=step("step:a"))
+
+
+def test_asking_again_is_no_circle_while_a_failure_leads_out() -> None:
+    ask = {"kind": "collect", "name": "n", "prompt": {"text": "?"}, "go": "step:a"}
+    assert through("step:a", a={**ask, "failed": "queue:sales"}) == []
+    assert ("error", "steps.a.failed") in through("step:a", a={**ask, "failed": "step:a"})
+
+
+def test_a_step_that_nothing_leads_to_is_warned_of() -> None:
+    assert through("queue:sales", a=step("queue:sales")) == [("warning", "steps.a")]
+
+
+def test_a_way_of_steps_that_never_reaches_a_person_is_warned_of() -> None:
+    assert through("step:a", a=step("hangup")) == [("warning", "steps.a")]
+
+
+def test_steps_make_no_menu_deeper() -> None:
+    menus = {
+        "main": menu({"1": "step:a"}),
+        "two": menu({"1": "menu:three"}),
+        "three": menu({"1": "queue:sales"}),
+    }
+    assert findings(site(menus, steps={"a": step("menu:two")})) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "severity"),
+    [
+        ("Order {order:digits}.", "warning"),
+        ("{caller:money}", "error"),
+        ("{caller:money XAU}", "error"),
+        ("Press { now.", "warning"),
+        ("{caller:digits} {today:date}", None),
+    ],
+)
+def test_values_in_texts_are_looked_over(text: str, severity: str | None) -> None:
+    found = through("step:a", a=step("queue:sales", text))
+    assert found == ([] if severity is None else [(severity, "steps.a.prompt")])
+
+
+def test_what_takes_long_in_one_language_is_warned_of_there() -> None:
+    long = step("queue:sales")
+    long["prompt"] = {"texts": {"en": "Short.", "ro": "Lung. " * 60}}
+    assert through("step:a", a=long) == [("warning", "steps.a.prompt.texts.ro")]

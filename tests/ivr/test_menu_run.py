@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from appliance.events import IvrIn, IvrKey, IvrOut
 from appliance.ivr import MenuRun
 from appliance.ivr.actions import Go, Hush, Say
-from appliance.ivr.run import INTER_DIGIT_MS, LONGEST_SAY_MS, MAX_HOPS, MAX_KEYS
+from appliance.ivr.run import LONGEST_SAY_MS, MAX_HOPS, MAX_KEYS
+from appliance.ivr.scene import Scene
+from appliance.ivr.steps import INTER_DIGIT_MS
 from appliance.site.model import Menu, Prompt
 from appliance.site.routes import Route
 
@@ -46,7 +48,8 @@ class Caller:
 
     def __init__(self, menus: dict[str, Menu] | None = None, is_open: bool = True) -> None:
         self.now = 1_000_000
-        self.run = MenuRun(menus or MENUS, "call1", "main", lambda _hours, _now: is_open)
+        scene = Scene(menus or MENUS, lambda _hours, _now: is_open)
+        self.run = MenuRun(scene, "call1", Route("menu", "main"))
         self.log: list[object] = []
         self.took(self.run.start(self.now))
 

@@ -57,6 +57,19 @@ def test_every_sentence_exists_in_every_language_and_is_short(language: Language
         (105, "zh", "一百零五"),
         (110, "zh", "一百一十"),
         (213, "zh", "二百一十三"),
+        (1005, "en", "one thousand and five"),
+        (21000, "ro", "douăzeci și una de mii"),
+        (101000, "ro", "o sută una mii"),
+        (21_000_000, "ro", "douăzeci și unu de milioane"),
+        (1110, "bg", "хиляда сто и десет"),
+        (2005, "bg", "две хиляди и пет"),
+        (1_100_000, "bg", "един милион и сто хиляди"),
+        (22000, "ru", "двадцать две тысячи"),
+        (1_000_005, "ru", "один миллион пять"),
+        (1405, "fa", "هزار و چهارصد و پنج"),
+        (10010, "zh", "一万零一十"),
+        (200_000_000, "zh", "两亿"),
+        (-3, "ru", "минус три"),
     ],
 )
 def test_numbers_are_said_right(number: int, language: Language, words: str) -> None:
@@ -69,8 +82,29 @@ def test_no_two_numbers_sound_the_same(language: Language) -> None:
 
 
 def test_numbers_beyond_the_words_stay_digits() -> None:
-    assert in_words(1000, "en") == "1000"
-    assert in_words(-1, "ro") == "-1"
+    assert in_words(10**12, "en") == "1000000000000"
+
+
+@pytest.mark.parametrize(
+    ("number", "language", "words"),
+    [
+        (2, "ro", "două"),
+        (12, "ro", "douăsprezece"),
+        (1, "bg", "една"),
+        (21, "ru", "двадцать одна"),
+        (1002, "ru", "одна тысяча две"),
+    ],
+)
+def test_numbers_agree_with_what_is_counted(number: int, language: Language, words: str) -> None:
+    assert in_words(number, language, "f") == words
+
+
+@given(st.sampled_from(LANGUAGES), st.integers(-(10**12) + 1, 10**12 - 1))
+def test_every_number_has_words(language: Language, number: int) -> None:
+    words = in_words(number, language)
+    assert words == words.strip()
+    assert "  " not in words
+    assert not any(c.isdigit() for c in words)
 
 
 @pytest.mark.parametrize(

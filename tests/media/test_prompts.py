@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from appliance.media import g711, speak
+from appliance.media import g711, prompts, speak
 from appliance.media.prompts import PromptStore
 from appliance.media.wav import load_ulaw
 from tests.peers import program
@@ -47,9 +48,23 @@ async def test_every_language_is_spoken_at_the_same_level(tmp_path: Path) -> Non
 async def test_a_sentence_is_made_once(tmp_path: Path) -> None:
     store = PromptStore(tmp_path)
     first = await store.path("Hello.", "en")
-    stamp = first.stat().st_mtime_ns
+    made = first.stat().st_ino
     assert await store.path("Hello.", "en") == first
-    assert first.stat().st_mtime_ns == stamp
+    assert first.stat().st_ino == made
+
+
+async def test_sentences_that_nobody_needs_any_more_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prompts, "MOST_KEPT", 2)
+    store = PromptStore(tmp_path)
+    often = await store.path("Hello.", "en")
+    os.utime(often, (1, 1))
+    once = await store.path("Order one.", "en")
+    os.utime(once, (2, 2))
+    assert await store.path("Hello.", "en") == often
+    last = await store.path("Order two.", "en")
+    assert [path.exists() for path in (often, once, last)] == [True, False, True]
 
 
 async def test_what_cannot_be_spoken_becomes_a_short_tone_and_a_reason(

@@ -148,3 +148,51 @@ def test_routes_are_read(text: str, route: Route) -> None:
 def test_what_is_no_route_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a route"):
         parse_route(text)
+
+
+STEP = {"kind": "say", "prompt": {"text": "Hi."}, "go": "hangup"}
+CASE = {"go": "hangup"}
+
+
+@pytest.mark.parametrize(
+    ("step", "path", "part"),
+    [
+        ({**STEP, "go": "step:x"}, "steps.a.go", 'no step "x"; did you mean'),
+        ({**STEP, "go": "repeat"}, "steps.a.go", "no meaning here"),
+        (
+            {"kind": "branch", "cases": [{**CASE, "queue": "saels"}], "default": "hangup"},
+            "steps.a.cases[0].queue",
+            'did you mean "sales"?',
+        ),
+        (
+            {"kind": "branch", "cases": [{**CASE, "waiting_from": 1}], "default": "hangup"},
+            "steps.a.cases[0].queue",
+            "which queue",
+        ),
+        (
+            {"kind": "branch", "cases": [CASE, {**CASE, "least": 1}], "default": "hangup"},
+            "steps.a.cases[1].name",
+            "which value",
+        ),
+        (
+            {"kind": "branch", "cases": [{**CASE, "closed": "offic"}], "default": "hangup"},
+            "steps.a.cases[0].closed",
+            'did you mean "office"?',
+        ),
+        ({**STEP, "kind": "sey"}, "steps.a", '"say" or "language"'),
+        (
+            {"kind": "lookup", "url": "192.0.2.1", "go": "hangup", "failed": "hangup"},
+            "steps.a.url",
+            "the whole address",
+        ),
+        ({**STEP, "prompt": {}}, "steps.a.prompt", "texts"),
+    ],
+)
+def test_mistakes_in_steps_are_named(step: dict[str, object], path: str, part: str) -> None:
+    document = with_("steps/xx", STEP)
+    document["steps"]["a"] = step  # type: ignore[index]
+    with pytest.raises(SiteError) as caught:
+        build(document)
+    (problem,) = caught.value.problems
+    assert problem.path == path
+    assert part in problem.message

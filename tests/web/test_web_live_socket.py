@@ -7,6 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 import pytest
@@ -14,6 +15,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from appliance.live import AgentPeer, AgentPresence, PeerSdp
+from appliance.web.diffs import apply
 from tests.web import scenes
 from tests.web.box import Box, box
 
@@ -24,11 +26,24 @@ async def running(tmp_path: Path, free_port: Callable[[], int]) -> AsyncIterator
         yield one
 
 
+_states: WeakKeyDictionary[ClientConnection, dict[str, Any]] = WeakKeyDictionary()
+
+
 async def until(socket: ClientConnection, wanted: Callable[[Any], bool]) -> Any:
-    """The first message for which `wanted` holds."""
+    """The first message for which `wanted` holds; differences come as the whole they lead to."""
     async with asyncio.timeout(15):
         while True:
             message = json.loads(await socket.recv())
+            if message["type"] == "diff":
+                message = {
+                    **_states[socket],
+                    **message,
+                    "type": "live",
+                    "live": apply(_states[socket]["live"], message.get("live", {})),
+                    "figures": _states[socket]["figures"] | message.get("figures", {}),
+                }
+            if message["type"] == "live":
+                _states[socket] = message
             if wanted(message):
                 return message
 
@@ -53,6 +68,26 @@ async def test_a_change_in_the_switch_comes_by_itself(running: Box) -> None:
         message = await until(socket, lambda m: snapshot(m) and m["live"]["calls"])
     assert message["seq"] > first["seq"]
     assert len(message["live"]["waiting"]) == 2
+
+
+async def test_a_page_that_comes_back_gets_what_it_missed(running: Box) -> None:
+    client = await running.signed_in("ana")
+    async with running.socket(client) as socket:
+        had = await until(socket, snapshot)
+    running.control.show(scenes.busy())
+    where = f"page-0001&boot={had['boot']}&since={had['seq']}"
+    async with running.socket(client, session=where) as socket:
+        _states[socket] = had
+        while True:
+            raw = json.loads(await socket.recv())
+            if raw["type"] == "diff":
+                break
+        assert raw["since"] == had["seq"]
+        assert "waiting" in raw["live"]["tables"]
+    for where in (f"page-0001&boot=other&since={had['seq']}", "page-0001&since=9", "p&since=²"):
+        async with running.socket(client, session=where) as socket:
+            kinds = [json.loads(await socket.recv())["type"] for _ in range(2)]
+        assert kinds == ["audio", "live"]
 
 
 async def test_a_burst_of_changes_is_coalesced_to_the_newest(running: Box) -> None:

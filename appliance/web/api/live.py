@@ -1,4 +1,4 @@
-"""The live socket: snapshots to the page, signs of life from it."""
+"""The live socket: a snapshot and differences to the page, signs of life from it."""
 
 from __future__ import annotations
 
@@ -28,10 +28,14 @@ _PAGE: Final = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 @router.websocket("/live")
 async def live(socket: WebSocket) -> None:
-    """`{"type": "live", seq, now, control, live, figures}` on each change, coalesced. The page
-    sends `{"type": "ping", "active": bool}` and gets `{"type": "pong", "now"}`. With `session` in
-    the query it counts as a page of its agent, and `{"type": "audio", "session"}` tells which of
-    the agent's pages has the sound. Closed with 4401 when nobody is signed in (any longer)."""
+    """`{"type": "live", boot, seq, now, control, live, figures}` at first, then on each change
+    `{"type": "diff", since, seq, now, control, live, figures}`, coalesced; a page that had state
+    `since` of `boot` may say so in the query and gets the difference.
+
+    The page sends `{"type": "ping", "active": bool}` and gets `{"type": "pong", "now"}`. With
+    `session` in the query it counts as a page of its agent, and `{"type": "audio", "session"}`
+    tells which of the agent's pages has the sound. Closed with 4401 when nobody is signed in (any
+    longer)."""
     office = office_of(socket)
     who = await office.signed_in(socket)
     await socket.accept()
@@ -65,6 +69,7 @@ async def live(socket: WebSocket) -> None:
 async def _send(socket: WebSocket, office: Office, who: SignedIn | None) -> int:
     """Returns the code to close with; 0 when the page is gone."""
     changed = office.hub.listen()
+    had = _had(socket, office.hub.boot)
     told: str | None = "?"
     try:
         while True:
@@ -77,12 +82,20 @@ async def _send(socket: WebSocket, office: Office, who: SignedIn | None) -> int:
                 if audio != told:
                     told = audio
                     await socket.send_text(json.dumps({"type": "audio", "session": audio}))
-                await socket.send_text(office.hub.text())
+                text, had = office.hub.text(had), office.hub.seq
+                await socket.send_text(text)
             await asyncio.sleep(GAP_S)
     except (TimeoutError, WebSocketDisconnect, RuntimeError):
         return 0
     finally:
         office.hub.unlisten(changed)
+
+
+def _had(socket: WebSocket, boot: str) -> int | None:
+    """The number of the state that a page comes back with."""
+    since = socket.query_params.get("since", "")
+    known = socket.query_params.get("boot") == boot and since.isascii() and since.isdigit()
+    return int(since) if known and len(since) < 16 else None
 
 
 async def _hear(socket: WebSocket, office: Office, who: SignedIn | None) -> int:

@@ -24,14 +24,18 @@ export class ApiError extends Error {
 
 async function call<R>(method: string, path: string, body?: unknown): Promise<R> {
   let response: Response;
+  const file = body instanceof Blob;
   try {
     response = await fetch(`/api/v1${path}`, {
       method,
       credentials: "same-origin",
-      signal: AbortSignal.timeout(15_000),
+      // A file comes over a slow network and is looked through before it is taken.
+      signal: AbortSignal.timeout(file ? 600_000 : 15_000),
       ...(body === undefined
         ? {}
-        : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
+        : file
+          ? { headers: { "Content-Type": "application/octet-stream" }, body }
+          : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
     });
   } catch {
     throw new ApiError(0, "offline", "");
@@ -54,6 +58,9 @@ async function call<R>(method: string, path: string, body?: unknown): Promise<R>
 export const get = <R>(path: string): Promise<R> => call<R>("GET", path);
 export const post = <R = object>(path: string, body: unknown = {}): Promise<R> =>
   call<R>("POST", path, body);
+export const put = <R = object>(path: string, body: unknown): Promise<R> =>
+  call<R>("PUT", path, body);
+export const remove = (path: string): Promise<object> => call("DELETE", path, {});
 
 /** A sentence for the person, in the page's language where the box's word is known. */
 export function explain(error: unknown): string {

@@ -1,5 +1,6 @@
 import { computed, signal } from "@preact/signals";
 import { me, pageId } from "./api";
+import { type Change, apply } from "./diffs";
 import type { Agent, Live } from "./types";
 
 /** Figures of today of one queue; a missing value has no data yet. Durations in milliseconds. */
@@ -14,13 +15,23 @@ export interface Figures {
 
 interface Snapshot {
   type: "live";
+  boot: string;
   seq: number;
   now: number;
   control: "up" | "away";
   live: Live | null;
   figures: Record<string, Figures>;
 }
-type Message = Snapshot | { type: "pong"; now: number } | { type: "audio"; session: string | null };
+interface Diff {
+  type: "diff";
+  since: number;
+  seq: number;
+  now: number;
+  control: "up" | "away";
+  live?: Change;
+  figures?: Record<string, Figures>;
+}
+type Message = Snapshot | Diff | { type: "pong"; now: number } | { type: "audio"; session: string | null };
 
 export const live = signal<Live | null>(null);
 export const figures = signal<Record<string, Figures>>({});
@@ -58,6 +69,8 @@ let retry = 0;
 let pinged = 0;
 let heard = 0;
 let active = Date.now();
+/** The state that this page has: of which run of the box, and its number. */
+let boot = "";
 let lastSeq = -1;
 
 for (const kind of ["pointerdown", "keydown"] as const) {
@@ -69,10 +82,10 @@ export function connect(): void {
   wanted = true;
   if (socket) return;
   const scheme = location.protocol === "https:" ? "wss" : "ws";
-  const mine = new WebSocket(`${scheme}://${location.host}/api/v1/live?session=${pageId}`);
+  const had = boot && live.value ? `&boot=${boot}&since=${lastSeq}` : "";
+  const mine = new WebSocket(`${scheme}://${location.host}/api/v1/live?session=${pageId}${had}`);
   socket = mine;
   pinged = 0;
-  lastSeq = -1;
   heard = performance.now();
   mine.onopen = ping;
   mine.onmessage = (event: MessageEvent<string>) => {
@@ -95,12 +108,26 @@ function receive(message: Message): void {
   const apart = message.now - Date.now();
   // The smallest delay gives the best offset; a jump of the computer's clock resets it.
   if (Math.abs(apart - offset) > 400 || apart > offset) offset = apart;
-  if (message.type !== "live" || message.seq < lastSeq) return;
+  if (message.type === "pong") return;
+  if (message.type === "diff") {
+    if (message.since !== lastSeq || !live.value) {
+      // Not from what this page has: begin anew.
+      boot = "";
+      const old = socket;
+      lost(0);
+      old?.close();
+      return;
+    }
+    if (message.live) live.value = apply(live.value, message.live);
+    if (message.figures) figures.value = { ...figures.value, ...message.figures };
+  } else {
+    boot = message.boot;
+    if (message.live) live.value = message.live;
+    figures.value = message.figures;
+  }
   lastSeq = message.seq;
   socketOpen.value = true;
   controlUp.value = message.control === "up";
-  if (message.live) live.value = message.live;
-  figures.value = message.figures;
   tick.value = Date.now();
 }
 
@@ -123,6 +150,8 @@ export function disconnect(): void {
   const old = socket;
   socket = null;
   socketOpen.value = false;
+  // What comes next may be for somebody else.
+  boot = "";
   old?.close();
 }
 

@@ -30,6 +30,8 @@ const Calls = lazy(async () => (await import("./views/calls")).Calls);
 const CallDetail = lazy(async () => (await import("./views/call")).CallDetail);
 const Demo = lazy(async () => (await import("./views/demo")).Demo);
 
+const Sounds = lazy(async () => (await import("./views/sounds")).Sounds);
+
 const NotFound = (): VNode => <Heading>{t("app.not_found")}</Heading>;
 
 const home = (who: Me): string => {
@@ -45,6 +47,7 @@ function View(): VNode | null {
   if (!who.person) return <SignIn />;
   if (at === "/agent") return <AgentView />;
   if (at === "/board") return <Board />;
+  if (at === "/sounds" && who.role !== "agent") return <Sounds />;
   if (at === "/calls") return <Calls />;
   if (at.startsWith("/calls/")) return <CallDetail />;
   return <NotFound />;

@@ -64,6 +64,9 @@ function Menu(): VNode | null {
         {person && <Tab to="/agent" icon="phone" label={t("nav.agent")} />}
         {person && <Tab to="/board" icon="wave" label={t("nav.board")} />}
         {person && <Tab to="/calls" icon="clock" label={t("nav.calls")} />}
+        {person && me.value?.role !== "agent" && (
+          <Tab to="/sounds" icon="sound" label={t("nav.sounds")} />
+        )}
         {me.value?.demo && <Tab to="/demo" icon="people" label={t("nav.demo")} />}
       </ul>
     </nav>
