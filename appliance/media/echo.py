@@ -129,6 +129,7 @@ _TONAL_BINS: Final = 4.0
 _TONAL_TICKS: Final = 8
 """A sound of so few frequencies for so long is a tone: the filter would learn to cancel it by taps
 that are wrong for speech, so it does not learn."""
+_WORSE: Final = 1.2
 _GO_BACK: Final = 0.3
 _NOISE_FADE: Final = 0.8
 _UNCERTAIN: Final = np.array([0.4, 0.15, 0.08, 0.05], np.float32)[:, None]
@@ -418,7 +419,7 @@ class EchoCanceller:
         x, w, p = self._x[rows], self._w[rows], self._p[rows]
         x[:, 1:] = x[:, :-1].copy()
         x[:, 0] = spectrum_of(self._heard(rows, tick, self._delay[rows], _FFT))
-        echo = samples_of(np.einsum("rpk,rpk->rk", x, w), _FFT)[:, BLOCK:]
+        echo = samples_of((x * w).sum(1), _FFT)[:, BLOCK:]
         left = line - echo
         padded = np.zeros((len(rows), _FFT), np.float32)
         padded[:, BLOCK:] = left
@@ -428,10 +429,10 @@ class EchoCanceller:
         noise += (1 - _NOISE_FADE) * (power - noise)
         strength = x.real**2 + x.imag**2
         # Half: only half of each block of the overlap-save is there to be explained.
-        explained = np.einsum("rpk,rpk->rk", p, strength) * 0.5
+        explained = (p * strength).sum(1) * np.float32(0.5)
         step = p / (explained + noise + BLOCK * _HISS)[:, None]
         newest = strength[:, 0]
-        width = newest.sum(1) ** 2 / (np.einsum("rk,rk->r", newest, newest) + 1)
+        width = newest.sum(1) ** 2 / (np.vecdot(newest, newest) + 1)
         tonal = np.where(width < _TONAL_BINS, self._tonal[rows] + 1, 0)
         self._tonal[rows] = tonal
         step[tonal > _TONAL_TICKS] = 0
@@ -460,7 +461,7 @@ class EchoCanceller:
         self._strain[rows] += 0.1 * (fails - self._strain[rows])
         match = self._match[rows]
         match *= _MATCH_FADE
-        match[:, 0] += np.einsum("ij,ij->i", line, echo) / BLOCK
+        match[:, 0] += np.vecdot(line, echo) / np.float32(BLOCK)
         match[:, 1] += _power(echo)
         self._match[rows] = match
         wrong = fails & (match[:, 0] < 0.5 * match[:, 1])
@@ -480,11 +481,14 @@ class EchoCanceller:
             self._learn_anew(np.array([row]))
         for row in rows[lost >= _PATIENCE_TICKS]:
             self._forget(int(row))
+        # A filter that adds more than it takes, in a tick that shows a change, is left out.
+        worse = _power(left) > _WORSE * loud
+        left[worse] = line[worse]
         return self._soften(rows, echo, left, power)
 
     def _go_back(self, rows: _I64, line: _F32, echo: _F32, left: _F32, over: _F32) -> None:
         """Where the filter that was kept does better than the present one, take it again."""
-        kept = np.einsum("rpk,rpk->rk", self._x[rows], self._good[rows])
+        kept = (self._x[rows] * self._good[rows]).sum(1)
         would = samples_of(kept, _FFT)[:, BLOCK:]
         remains = line - would
         gain = np.log((over + _HISS) / (_power(remains) + _HISS))
@@ -732,5 +736,5 @@ class EchoCanceller:
 
 def _power(samples: _F32) -> _F32:
     """Mean square over the last axis."""
-    power: _F32 = np.einsum("...j,...j->...", samples, samples) / np.float32(samples.shape[-1])
+    power: _F32 = np.vecdot(samples, samples) / np.float32(samples.shape[-1])
     return power
