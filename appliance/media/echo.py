@@ -364,7 +364,7 @@ class EchoCanceller:
         self._heed_modems(both, power)
         there = ~missing[slots]
         size = np.abs(line)
-        size[size == 0] = _MAX_STEP
+        size[(size == 0) | ~there[:, None]] = _MAX_STEP
         self._step[:count] = np.minimum(self._step[:count], size.min(1))
         # While nothing was said that could come back there is nothing to do.
         heard = self._heard_at[:count]
