@@ -32,9 +32,9 @@ How it works, for each leg:
 Why not a library. Measured beside libspeexdsp 1.2.1 (`./build.sh bench echo`, six hybrids, speech,
 mean over the second second): the filter takes 33 dB off the echo, with the suppressor 38 dB;
 speex's canceller 22 dB although it is told the delay. After double talk: 27 and 23 dB. Speex costs
-36 us a leg and tick, this 91 us with 8 legs and 65 us with 24, and next to nothing while the office
-is silent. Speex would also need the search, the slips and the disabling around it. WebRTC's
-canceller has no wheels for both architectures.
+some 30 us a leg and tick, this 0.5 ms for the first leg, 100 us each with 8 legs and 60 us with 24,
+and next to nothing while the office is silent. Speex would also need the search, the slips and the
+disabling around it. WebRTC's canceller has no wheels for both architectures.
 """
 
 from __future__ import annotations
@@ -139,8 +139,9 @@ _UNCERTAIN: Final = np.array([0.4, 0.15, 0.08, 0.05], np.float32)[:, None]
 _GOOD: Final = 0.03
 """Left of the line's power when the filter is worth remembering (15 dB)."""
 _KEEP_TICKS: Final = 8
-_FAIL: Final = 10.0
+_FAIL: Final = 8.0
 """So many times what is to be expected is left: the echo has moved, or somebody speaks."""
+_LEAST_REST: Final = 0.01
 _SLIP_LOOK: Final = 240
 _SLIP_FFT: Final = 2048
 _SLIP_GAIN: Final = 0.3
@@ -450,8 +451,10 @@ class EchoCanceller:
         loud, over, floor = _power(line), _power(left), self._floor[rows]
         self._go_back(rows, line, echo, left, over)
         echoed = _power(echo)
-        expected = self._rest[rows] * np.maximum(echoed, self._echo[rows])
-        expected += floor + self._coarse(rows)
+        noise = floor + self._coarse(rows)
+        # What is to be expected may have grown with a fault that came in small steps.
+        rest = np.minimum(self._rest[rows], _LEAST_REST)
+        expected = rest * np.maximum(echoed, self._echo[rows]) + noise
         fails = (over > _FAIL * expected) & (over > _GOOD * loud) & self._is_good[rows]
         for i in np.flatnonzero(fails):
             one = rows[i : i + 1]
