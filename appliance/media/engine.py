@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from appliance.media import dtmf, g711, protocol
 from appliance.media.dsp.hearing import NOTHING, Hearing, Wants
+from appliance.media.echo import EchoCanceller
 from appliance.media.jitter import FRAME, Jitter
 from appliance.media.rooms import Mixer, Seat, add
 from appliance.media.tones import ToneDetector, TonePlan, make_tone
@@ -201,6 +202,7 @@ class Engine:
         self._known: dict[str, tuple[int | None, ...]] = {}
         self._due: list[list[str]] = [[] for _ in range(REEL_TICKS)]
         self._started = 0
+        self.echo = EchoCanceller()
         self._dtmf = dtmf.DtmfDetector(_FIRST_CAPACITY)
         self.plan = plan
         self._tones = ToneDetector(plan, _FIRST_CAPACITY)
@@ -229,6 +231,8 @@ class Engine:
         self.high = max(self.high, slot + 1)
         self.ring.reset(slot)
         self._expects[slot] = self.held[slot] = False
+        if door == "line":
+            self.echo.open(slot)
         leg = Leg(number, slot, door, name)
         self.legs[number] = leg
         self._by_slot[slot] = leg
@@ -245,6 +249,7 @@ class Engine:
             self.unbridge(leg.bridge.number)
         for recording, sides in self.recordings.items():
             self.recordings[recording] = tuple(None if n == number else n for n in sides)
+        self.echo.close(leg.slot)
         self._by_slot.pop(leg.slot)
         self._free.append(leg.slot)
         self._hearing.forget(leg.slot)
@@ -469,6 +474,7 @@ class Engine:
     def tick(self) -> None:
         """Read, listen, mix. `begin_tick` and all that arrived came before."""
         ulaw, pcm = self.ring.read(self.high)
+        self.echo.tick(ulaw, pcm, self._out, self.ring.missing(self.high))
         self._listen(pcm)
         pcm = self._hearing.even(ulaw, pcm)
         self._mix(ulaw, pcm)
@@ -486,6 +492,7 @@ class Engine:
         self.flush()
         self.now += ticks
         self.ring.skip(ticks, self.high)
+        self.echo.skip(ticks)
         for recording in self.recordings:
             self._tape.feed(recording, None, None, min(ticks, _MAX_SKIP))
         for segment in self._segments.values():
