@@ -19,6 +19,8 @@ from appliance.site.problems import SiteError
 
 BY_HAND: Final = "file"
 """The author of what was changed in the file itself."""
+HISTORY: Final = "site-history"
+"""Folder of the data directory."""
 MOST_CHANGES: Final = 200
 """Differences that are written down with a version; the texts themselves tell the rest."""
 
