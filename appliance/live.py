@@ -43,6 +43,8 @@ class LiveAgentCall(msgspec.Struct, frozen=True):
     """The box lets nobody hear the agent."""
     role: Literal["talk", "listen", "whisper", "barge"] = "talk"
     """A supervisor's way of being in somebody else's call."""
+    poor: str | None = None
+    """The party whose audio is poor at the moment."""
 
 
 class LiveAgent(msgspec.Struct, frozen=True):
@@ -92,6 +94,9 @@ class LiveCall(msgspec.Struct, frozen=True):
     """The names of everybody who talks."""
     watched: tuple[str, ...] = ()
     """Supervisors in it; only supervisors are shown this."""
+
+    poor: str | None = None
+    """The party whose audio is poor at the moment."""
 
 
 class LiveParked(msgspec.Struct, frozen=True):
@@ -163,6 +168,8 @@ class Live(msgspec.Struct, frozen=True, tag=True):
     phones: tuple[LivePhone, ...]
     alarms: tuple[LiveAlarm, ...]
     parked: tuple[LiveParked, ...] = ()
+    site: int = 0
+    """Version of the site document that holds."""
 
 
 # --- requests (web -> control) --------------------------------------------------------------
@@ -313,6 +320,29 @@ class DropSound(msgspec.Struct, frozen=True, tag=True):
     name: str
 
 
+class ChangeSite(msgspec.Struct, frozen=True, tag=True):
+    """Make this text the site document. `base` is the version that it was made from; refused when
+    somebody else changed the document since. Reply: `SiteChanged`, or refused with why."""
+
+    author: str
+    text: str
+    base: int
+
+
+class UndoSite(msgspec.Struct, frozen=True, tag=True):
+    """Take the newest change of the site document back. Reply: `SiteChanged`."""
+
+    author: str
+
+
+class SiteChanged(msgspec.Struct, frozen=True, tag=True):
+    """The document is on disk and holds. `at_start` are the paths of what changes with the next
+    start only."""
+
+    version: int
+    at_start: tuple[str, ...] = ()
+
+
 class Done(msgspec.Struct, frozen=True, tag=True):
     pass
 
@@ -348,4 +378,6 @@ Request = (
     | AgentPresence
     | TakeSound
     | DropSound
+    | ChangeSite
+    | UndoSite
 )

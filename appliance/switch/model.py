@@ -25,9 +25,9 @@ from appliance.site.hours import is_open
 from appliance.site.model import Language, Person, Prompt, Site
 from appliance.switch.actions import Action, HoldMusic, Media, Speak
 from appliance.switch.countries import Plan
-from appliance.switch.mirror import MediaMirror
 from appliance.switch.ports import PortPool
 from appliance.switch.spending import Spending
+from appliance.switch.verdicts import QualityBook
 
 PIN_LOCK: Final = (5, 3_600_000, 900_000, 86_400_000)
 """Five wrong PINs within an hour lock the phone and the person out for a quarter of an hour, then
@@ -70,10 +70,15 @@ class Leg:
     remote_host: str = ""
     port: int | None = None
     session: Session | None = None
+    up_at: int = 0
+    """When it went up."""
+    rang: bool = False
+    """The exchange was heard to ring the far end."""
+    refusal: str | None = None
+    """Why the far end cannot be had, as the exchange's tones said it."""
     acd_offer: str | None = None
     """The acd's offer that this leg rings for."""
     outside: Outside | None = None
-    up_since: int = 0
     cut_at: int | None = None
     """When a call to the outside has lasted long enough (`numbering.ceiling`)."""
     progressed: bool = False
@@ -85,6 +90,10 @@ class Leg:
     typed: str = ""
     """A feature code that is being keyed in the call, until `typed_until`."""
     typed_until: int = 0
+    quality: p.LegQuality | None = None
+    """The newest word about how it sounds."""
+    keys: bytes = field(default=b"", repr=False)
+    """Our own for SRTP, the same in all descriptions of this leg; see `legs.own_keys`."""
 
     @property
     def name(self) -> str:
@@ -295,7 +304,9 @@ class World:
     tokens: dict[int, tuple[str, Purpose, int]] = field(default_factory=dict)
     """Prompt token -> call, purpose, the menu's own token."""
     alarms: dict[str, LiveAlarm] = field(default_factory=dict)
-    mirror: MediaMirror = field(default_factory=MediaMirror)
+    quality: QualityBook = field(default_factory=QualityBook)
+    recordings: dict[str, p.StartRecording] = field(default_factory=dict)
+    """What is being recorded, as it was commanded last."""
     media_ready: bool = False
     recording_allowed: bool = True
     facts: list[Fact] = field(default_factory=list)
@@ -324,7 +335,10 @@ class World:
         self.actions.append(HoldMusic(leg.id, file))
 
     def media(self, command: p.Command) -> None:
-        self.mirror.note(command)
+        if isinstance(command, p.StartRecording):
+            self.recordings[command.recording] = command
+        elif isinstance(command, p.StopRecording):
+            self.recordings.pop(command.recording, None)
         self.actions.append(Media(command))
 
     def number(self) -> int:

@@ -17,6 +17,7 @@ from appliance.switch.parties import leave
 from appliance.switch.refusals import Cannot, check
 from appliance.switch.routing import send
 from appliance.switch.transfer import blind
+from appliance.switch.verdicts import expect
 from appliance.switch.voices import arrange
 
 ABSENT_MS: Final = 60_000
@@ -258,6 +259,7 @@ def peer_state(w: World, desk: Desk, state: p.PeerStateName) -> None:
 
 def _reattach(w: World, call: Call, old: Leg) -> None:
     """Give the agent's side of a parked call the page's new audio."""
+    expect(w, old)
     w.media(p.CloseLeg(old.id))
     w.legs.pop(old.id, None)
     old.id = w.number()

@@ -10,12 +10,12 @@ from appliance.ivr import actions as ivr
 from appliance.ivr import phrases
 from appliance.ivr.run import MenuRun
 from appliance.ivr.scene import QueueNow, scene_of
-from appliance.media import protocol as p
 from appliance.site.routes import Route, parse_route
 from appliance.switch.actions import AskProgram, Hush
 from appliance.switch.calls import answer_caller, end_call
 from appliance.switch.dialling import dial
 from appliance.switch.dialplan import Destination, resolve
+from appliance.switch.legs import listen
 from appliance.switch.model import Call, World
 from appliance.switch.voices import arrange
 
@@ -148,7 +148,7 @@ def greet(w: World, call: Call) -> None:
     if queue is None or call.joined:
         return
     w.music(call.a, queue.music or "")
-    w.media(p.Listen(call.a.id, keys=False, tones=call.a.kind == "line"))
+    listen(w, call.a, keys=False)
     if call.linked_agent is None:
         welcome = queue.welcome or phrases.phrase("busy", call.language)
         w.speak(call, (welcome,), "queue")
@@ -168,7 +168,7 @@ def start_menu(w: World, call: Call, first: Route) -> None:
         call.called,
     )
     call.menu = MenuRun(scene, call.id, first)
-    w.media(p.Listen(call.a.id, keys=True, tones=call.a.kind == "line"))
+    listen(w, call.a, keys=True)
     carry_out(w, call, call.menu.start(w.now))
 
 

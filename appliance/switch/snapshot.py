@@ -8,6 +8,7 @@ from typing import Literal
 from appliance import live
 from appliance.switch.dialling import reachable
 from appliance.switch.model import Call, Desk, Leg, World
+from appliance.switch.verdicts import poor_party
 
 
 def snapshot(w: World, *, seq: int, now: int, ready: bool, facts: int) -> live.Live:
@@ -101,6 +102,7 @@ def _agent_call(w: World, desk: Desk) -> live.LiveAgentCall | None:
         others=shown if len(call.people) > 2 or mine not in call.people else (),
         muted=mine is not None and mine.muted,
         role=next((x.mode for x in call.watchers if x.leg is mine), "talk"),
+        poor=poor_party(call),
     )
 
 
@@ -207,6 +209,7 @@ def _call(w: World, call: Call) -> live.LiveCall:
         recording=call.recording is not None and call.joined,
         people=tuple(who(leg) for leg in call.people),
         watched=tuple(x.leg.name for x in call.watchers),
+        poor=poor_party(call),
     )
 
 

@@ -16,6 +16,7 @@ from appliance import events as e
 from appliance import live
 from appliance.ipc import Refused
 from appliance.site.secrets import Secrets
+from tests.browser.signals import tone, write_wav
 from tests.e2e.box import Box
 from tests.interop.baresip import Baresip, baresip
 from tests.interop.linphone import linphone
@@ -64,11 +65,20 @@ async def phones(
                     port(),
                     port(),
                     port(),
-                    hertz=400 + 100 * index if hertz else None,
+                    **_voice(folder / extension, 400 + 100 * index if hertz else None),
                 )
             )
         await box.state(lambda s: sum(p.registered for p in s.phones) == 4)
         yield made
+
+
+def _voice(folder: Path, hertz: int | None) -> dict[str, Any]:
+    """The phone says this pitch, and what it hears is written into its folder."""
+    if hertz is None:
+        return {}
+    folder.mkdir(parents=True, exist_ok=True)
+    says = write_wav(folder / "says.wav", tone(hertz, 100))
+    return {"source": f"aufile,{says}", "heard": folder}
 
 
 async def dial(box: Box, phone: Baresip, number: str) -> None:

@@ -18,6 +18,7 @@ export interface AgentCall {
   others: string[];
   muted: boolean;
   role: "talk" | "listen" | "whisper" | "barge";
+  poor?: string | null;
 }
 
 export interface Agent {
@@ -62,6 +63,7 @@ export interface Call {
   recording: boolean;
   people: string[];
   watched: string[];
+  poor?: string | null;
 }
 
 export interface ParkedCall {
