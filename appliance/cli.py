@@ -77,6 +77,11 @@ def main(argv: list[str] | None = None) -> int:
     password.add_argument("--site", type=Path, required=True)
     password.add_argument("--data", type=Path, required=True)
 
+    pin = commands.add_parser("pin", help="set the PIN with which a person signs in at phones")
+    pin.add_argument("person")
+    pin.add_argument("--site", type=Path, required=True)
+    pin.add_argument("--data", type=Path, required=True)
+
     secrets = commands.add_parser("secrets", help="show the SIP passwords of the phones")
     secrets.add_argument("--site", type=Path, required=True)
     secrets.add_argument("--data", type=Path, required=True)
@@ -259,6 +264,15 @@ def _simulate(options: argparse.Namespace) -> int:
 
 
 def _password(options: argparse.Namespace) -> int:
+    return _set(options, "password")
+
+
+def _pin(options: argparse.Namespace) -> int:
+    return _set(options, "PIN")
+
+
+def _set(options: argparse.Namespace, what: str) -> int:
+    """Ask for a password or a PIN, or take it from the first line of the input."""
     from appliance.site.secrets import Secrets
 
     site = _load(options.site)
@@ -266,7 +280,7 @@ def _password(options: argparse.Namespace) -> int:
         print(f"There is no person {options.person!r} in {options.site}.", file=sys.stderr)
         return 1
     if sys.stdin.isatty():
-        text = getpass.getpass("New password: ")
+        text = getpass.getpass(f"New {what}: ")
         if text != getpass.getpass("Once more: "):
             print("The two are not the same.", file=sys.stderr)
             return 1
@@ -274,7 +288,7 @@ def _password(options: argparse.Namespace) -> int:
         text = sys.stdin.readline().rstrip("\n")
     secrets = Secrets.load(options.data / "secrets.toml")
     try:
-        secrets.set_password(options.person, text)
+        (secrets.set_pin if what == "PIN" else secrets.set_password)(options.person, text)
         secrets.save()
     except ValueError as error:
         print(error, file=sys.stderr)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import logging
 import ssl
 from collections import deque
@@ -22,7 +23,7 @@ from typing import Final
 from appliance import ipc, live
 from appliance.acd import events as acd
 from appliance.clock import Clock
-from appliance.events import Fact, RecordingEnded, RecordingStarted
+from appliance.events import Fact, LineSeized, RecordingEnded, RecordingStarted
 from appliance.ledger.errors import LedgerFull
 from appliance.ledger.reader import Reader
 from appliance.ledger.retention import delete_expired
@@ -38,11 +39,11 @@ from appliance.sip.endpoint import Endpoint
 from appliance.sip.events import PhoneTarget, SipConfig, TrunkConfig, TrunkTarget
 from appliance.sip.registrar import SavedBinding
 from appliance.site.model import Site
-from appliance.site.secrets import Secrets
+from appliance.site.secrets import Secrets, SecretsError
 from appliance.site.sounds import used_sounds
 from appliance.switch import actions as act
-from appliance.switch import legs
-from appliance.switch.contacts import load_contacts, save_contacts
+from appliance.switch import legs, personal
+from appliance.switch.contacts import load_saved, save
 from appliance.switch.core import Switch
 from appliance.switch.finishing import Finishing
 from appliance.switch.pool import MediaPool, link_ports
@@ -97,6 +98,8 @@ class Control:
         """Answers to requests, given when the facts of their step are on disk."""
         self._wake = asyncio.Event()
         self._contacts_changed = asyncio.Event()
+        self._desks_changed = asyncio.Event()
+        self._pins: asyncio.Queue[act.CheckPin] = asyncio.Queue()
         self._unsaved: list[Fact] = []
         self._facts = 0
         self._retry_at = 0.0
@@ -131,6 +134,8 @@ class Control:
         self._facts = self._ledger.last_seq
         self.clock.not_before(self._ledger.last_at)
         await self._remember_agents()
+        await self._remember_spending()
+        personal.restore(self.switch.w, load_saved(self.data / "desks.json", personal.SavedDesk))
         self._endpoint = Endpoint(
             _sip_config(self.site, secrets),
             self._on_sip,
@@ -163,8 +168,10 @@ class Control:
             tasks.create_task(self._delete_old_recordings())
             tasks.create_task(self._finishing.run())
             await self._endpoint.start()
-            self._endpoint.restore_bindings(load_contacts(self.data / "phones.json"))
+            self._endpoint.restore_bindings(load_saved(self.data / "phones.json", SavedBinding))
             tasks.create_task(self._keep_contacts())
+            tasks.create_task(self._keep_desks())
+            tasks.create_task(self._check_pins())
             server = await ipc.serve(self._control_socket, live.Request, self._on_client)
             pump = tasks.create_task(self._pump())
             try:
@@ -224,6 +231,25 @@ class Control:
             now,
         )
 
+    async def _remember_spending(self) -> None:
+        """Read what was dialled today, so that a restart does not lift the ceilings."""
+        now = self.clock.now()
+        today = datetime.fromtimestamp(now / 1000, self.site.office.zone).replace(
+            hour=0, minute=0, second=0, microsecond=0
+        )
+        reader = Reader(self.data / "ledger.db")
+
+        def dialled() -> list[Fact]:
+            seized = reader.line_facts(int(today.timestamp() * 1000), now + 1)
+            calls = {fact.call for fact in seized if isinstance(fact, LineSeized)}
+            return [stored.fact for call in calls for stored in reader.call_facts(call)]
+
+        try:
+            facts = await asyncio.to_thread(dialled)
+        finally:
+            reader.close()
+        self.switch.restore(facts, now)
+
     async def _keep_contacts(self) -> None:
         """Save where the phones are, soon after it changed and while they stay."""
         path = self.data / "phones.json"
@@ -235,8 +261,32 @@ class Control:
             self._contacts_changed.clear()
             contacts = self._endpoint.saved_bindings()
             if contacts != saved:
-                await asyncio.to_thread(save_contacts, path, contacts)
+                await asyncio.to_thread(save, path, contacts)
                 saved = contacts
+
+    async def _keep_desks(self) -> None:
+        """Save what people set for themselves whenever it changed."""
+        while True:
+            await self._desks_changed.wait()
+            self._desks_changed.clear()
+            desks = personal.saved(self.switch.w)
+            await asyncio.to_thread(save, self.data / "desks.json", desks)
+
+    async def _check_pins(self) -> None:
+        """One PIN at a time: it takes a core, and nobody gets ahead by asking much at once."""
+        path = self.data / "secrets.toml"
+
+        def right(check: act.CheckPin) -> bool:
+            return Secrets.load(path).verify_pin(check.person, check.pin)
+
+        while True:
+            check = await self._pins.get()
+            try:
+                ok = await asyncio.to_thread(right, check)
+            except SecretsError as error:
+                log.error("%s", error)
+                ok = False
+            self._push(functools.partial(self.switch.pin_checked, check.call, ok))
 
     def _repair(self, path: str) -> int:
         """Duration in ms of a recording that a crash left open; 0 when there is no such file."""
@@ -296,6 +346,9 @@ class Control:
                 self.switch.tick(now)
                 worked = True
             facts, actions = self.switch.take()
+            if self.switch.w.desks_changed:
+                self.switch.w.desks_changed = False
+                self._desks_changed.set()
             if facts or (self._unsaved and loop.time() >= self._retry_at):
                 await self._append(facts)
             for action in actions:
@@ -421,6 +474,8 @@ class Control:
                 self._sounds.hush(leg)
             case act.HoldMusic(leg=leg, file=file):
                 self._sounds.music(leg, file)
+            case act.CheckPin():
+                self._pins.put_nowait(action)
             case act.SipInvite():
                 self._invite(action)
             case act.SipRing(sip=name):
@@ -433,6 +488,8 @@ class Control:
                 self._endpoint.reanswer(self._key_of(name), text)
             case act.AskProgram():
                 self._tasks.create_task(self._ask_program(action))
+            case act.SipReferDone(sip=name, code=code):
+                self._endpoint.refer_done(self._key_of(name), code)
             case act.SipHangUp(sip=name):
                 key = self._key_of(name)
                 self._endpoint.hangup(key)
@@ -485,6 +542,9 @@ class Control:
             if isinstance(event, sip.Failed | sip.HungUp):
                 self._forget_sip(key)
             event = named
+        if isinstance(event, sip.Referred) and event.replaces is not None:
+            replaced = self._sip_names.get(event.replaces, event.replaces)
+            event = dataclasses.replace(event, replaces=replaced)
         self._push(lambda now: self.switch.handle(event, now))
 
     def _on_media(self, event: p.Event) -> None:

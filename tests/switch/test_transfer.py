@@ -71,10 +71,27 @@ def test_to_a_colleague_rings_their_page() -> None:
     assert office.w.acd.agent(other).phase == "busy"
 
 
-def test_nobody_answering_lets_the_caller_hear_it_and_ends() -> None:
+def test_nobody_answering_brings_the_caller_back_to_who_passed_the_call_on() -> None:
+    office = talking()
+    by = agent(office)
+    office.sip(sip.Registered("101", 1, "192.0.2.50:5060"))
+    office.ask(live.AgentTransfer(by, "101"))
+    office.wait(61)
+    assert office.last(act.SipHangUp)
+    call = office.w.desks[by].call
+    assert call is not None
+    assert call.b is not None
+    assert call.b.party == f"agent:{by}"
+    office.answer(by)
+    office.talk()
+    assert office.last(e.Bridged).b == f"agent:{by}"
+
+
+def test_when_nobody_takes_it_back_either_the_caller_hears_it_and_the_call_ends() -> None:
     office = talking()
     office.sip(sip.Registered("101", 1, "192.0.2.50:5060"))
     office.ask(live.AgentTransfer(agent(office), "101"))
+    office.wait(61)
     office.wait(61)
     assert office.last(p.PlayTone).tone == "reorder"
     office.wait(5)
