@@ -207,6 +207,8 @@ def _control(options: argparse.Namespace) -> int:
 
 
 def _media(options: argparse.Namespace) -> int:
+    # Before numpy is there: threads of its own would only get in the way of the ticks.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from appliance.app import Places, media_modules
     from appliance.media.keeper import Keeper
     from appliance.media.process import main as media_main

@@ -148,6 +148,14 @@ def test_a_file_that_is_being_written_is_left_alone(day: Path) -> None:
     assert finish.finish(path, "opus") == day / "c1-1.opus"
 
 
+def test_a_full_disk_is_left_to_the_calls(day: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(day / "c1-1.wav", talk(1000))
+    monkeypatch.setattr(finish, "RESERVE_BYTES", 1 << 60)
+    with pytest.raises(Busy, match="no room"):
+        finish.finish(path, "opus")
+    assert [f.name for f in day.iterdir()] == ["c1-1.wav"]
+
+
 def test_a_new_file_that_is_wrong_replaces_nothing(
     day: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
