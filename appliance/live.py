@@ -28,6 +28,8 @@ class LiveAgentCall(msgspec.Struct, frozen=True):
     since: int
     waited_ms: int
     direction: Literal["in", "out", "internal"] = "in"
+    poor: str | None = None
+    """The party whose audio is poor at the moment."""
 
 
 class LiveAgent(msgspec.Struct, frozen=True):
@@ -68,6 +70,8 @@ class LiveCall(msgspec.Struct, frozen=True):
     queue: str | None = None
     agent: str | None = None
     recording: bool = False
+    poor: str | None = None
+    """The party whose audio is poor at the moment."""
 
 
 class LiveLine(msgspec.Struct, frozen=True):

@@ -4,9 +4,10 @@ Standards: ITU-T Q.23 (frequencies), Q.24 (reception), ETSI ES 201 235-3. The nu
 those of Q.24 annex A with a margin; where the annex leaves room (between what must be accepted
 and what must not) the border is in the middle.
 
-How it works. Two matrix products do the work of all legs: a 600 Hz high-pass (dial tone, hum) and
-Hann-windowed correlators at the eight frequencies for the four 25 ms windows, 5 ms apart, that end
-in this tick. Legs in which no window can be a key and which hold none stop there. For the others:
+How it works. Two matrix products do the work of all legs that are not silent: a 600 Hz high-pass
+(dial tone, hum) and Hann-windowed correlators at the eight frequencies for the four 25 ms windows,
+5 ms apart, that end in this tick. Legs in which no window can be a key and which hold none stop
+there. For the others:
 
 - the frequency of a tone is the advance of its phase from window to window, so acceptance is a
   number in per cent; amplitudes are corrected for the window's response at that frequency;
@@ -26,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.media import g711
+from appliance.media.slots import together
 
 LOW: Final = (697.0, 770.0, 852.0, 941.0)
 HIGH: Final = (1209.0, 1336.0, 1477.0, 1633.0)
@@ -94,6 +96,10 @@ _HANN: Final = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(WINDOW) + 0.5) / WINDOW
 _MIN_AMPLITUDE: Final = float(g711.dbm0_to_rms(MIN_LEVEL_DBM0) * 2**0.5)
 _POWER_GAIN: Final = float(np.sum(_HANN**2) / 2)
 """Windowed energy of a tone of amplitude 1."""
+_MIN_ENERGY: Final = _MIN_AMPLITUDE**2 * _POWER_GAIN
+"""Windowed energy of one tone of the least level: half of a key's."""
+_MOST: Final = 0.7
+"""With so many legs that are not silent it is cheaper to look at all, where they lie."""
 _LEAST: Final = float(g711.dbm0_to_rms(-58.0) ** 2 * np.sum(_HANN**2))
 """Windowed energy that counts as silence."""
 
@@ -219,7 +225,10 @@ def _offset(now: _C64, before: _C64, pair: _I64) -> npt.NDArray[np.float64]:
     return result
 
 
-_RISES: Final = np.array([_FLOOR_RISE, _DIP_RISE, _DIP_RISE])
+_RISES: Final = np.array([_FLOOR_RISE, _DIP_RISE, _DIP_RISE], np.float32)
+_RISE_LEFT: Final = (_RISES[:, None] ** np.arange(STEPS - 1, -1, -1))[:, :, None]
+"""What each step's may rise by until the last: (3, steps, 1)."""
+_RISE_FRAME: Final = _RISES**STEPS
 _RISEN: Final = (_RISES ** np.arange(STEPS + 1)[:, None])[:, :, None]
 """What the least energies may have risen by after each step: (steps + 1, 3, 1)."""
 
@@ -229,8 +238,8 @@ class DtmfDetector:
 
     def __init__(self, capacity: int) -> None:
         self._filter = _filter_matrix()
-        self._kernel = _correlators()
-        self._energy = _energies()
+        self._kernel = np.ascontiguousarray(_correlators().T)
+        self._energy = np.ascontiguousarray(_energies().T)
         self._turn = 0
         self.capacity = capacity
         fixed = set(vars(self))
@@ -243,6 +252,8 @@ class DtmfDetector:
         self._filtered = np.zeros((capacity, 2 * FRAME), np.float32)
         # A ring of the last ticks' correlations; `_turn` is the newest.
         self._tones = np.zeros((capacity, _HISTORY // STEPS, 2 * 8 * STEPS), np.float32)
+        self._busy = np.zeros(capacity, np.bool_)
+        """Legs that hold a key or may have begun one."""
         self._run_key = np.full(capacity, _NONE, np.int64)
         self._run_good = np.zeros(capacity, np.int64)
         self._run_dip = np.zeros(capacity)
@@ -255,7 +266,7 @@ class DtmfDetector:
         self._held_ref = np.zeros((capacity, 2))
         self._gap_ms = np.zeros(capacity)
         # Least energies of late: the noise floor's, before a key, below the keys before it.
-        self._least = np.full((capacity, 3), _LEAST)
+        self._least = np.full((capacity, 3), _LEAST, np.float32)
         self._run_low = np.zeros(capacity)
         self._run_least = np.zeros((capacity, 2))
         self._run_most = np.zeros((capacity, 2))
@@ -289,55 +300,89 @@ class DtmfDetector:
             return []
         self._turn = (self._turn + 1) % (_HISTORY // STEPS)
         # Neighbours are worked on in place, others as copies that are put back.
-        first = int(slots[0])
-        together = int(slots[-1]) - first + 1 == count and bool((np.diff(slots) == 1).all())
-        where: Any = slice(first, first + count) if together else slots
+        where = together(slots)
         raw = self._raw[where]
         raw[:, :-FRAME] = raw[:, FRAME:]
         raw[:, -FRAME:] = pcm[where]
-        filtered = self._filtered[where]
-        filtered[:, :FRAME] = filtered[:, FRAME:]
-        for start in range(0, FRAME, _PIECE):
-            # From `_TAPS` before the piece of the new frame on.
-            piece = raw[:, FRAME + start : FRAME + start + _TAPS + _PIECE]
-            filtered[:, FRAME + start : FRAME + start + _PIECE] = piece @ self._filter
-        if not together:
-            self._raw[where], self._filtered[where] = raw, filtered
-        squares = np.empty((2 * count, 2 * FRAME), np.float32)
-        np.square(filtered, out=squares[:count])
+        if not isinstance(where, slice):
+            self._raw[where] = raw
+        squares = np.empty((count, 2 * FRAME), np.float32)
         # As late as the filter makes its output.
-        np.square(raw[:, _TAPS // 2 : _TAPS // 2 + 2 * FRAME], out=squares[count:])
+        np.square(raw[:, _TAPS // 2 : _TAPS // 2 + 2 * FRAME], out=squares)
         # From here on legs are the last axis, so that all that is done is done in long rows.
-        energies = self._energy @ squares.T
-        energy = energies[:, :count]
-        low = np.maximum(energies[:, count:] - energy, _LEAST)
-        tones = self._kernel @ filtered.T
-        self._tones[where, self._turn] = tones.T
-        np.square(tones, out=tones)
-        power = (tones[: 8 * STEPS] + tones[8 * STEPS :]).reshape(8, STEPS, count)
+        whole = np.ascontiguousarray((squares @ self._energy).T)
+        busy = self._busy[where]
+        loud = (whole.max(axis=0) >= _MIN_ENERGY) | busy
+        some = np.flatnonzero(loud)
+        levels = np.empty((3, STEPS, count), np.float32)
+        if len(some) > _MOST * count:
+            high, tones = self._correlate(raw, where, squares)
+            levels[0] = high.T
+            np.subtract(whole, levels[0], out=levels[2])
+            self._tones[where, self._turn] = tones
+        else:
+            # What is too quiet for a key is not filtered: low or high, it is little.
+            levels[0] = levels[2] = whole
+            kept = np.zeros((count, 2 * 8 * STEPS), np.float32)
+            self._filtered[slots[~loud]] = 0
+            if len(some):
+                high, tones = self._correlate(raw[some], slots[some], squares[: len(some)])
+                levels[0][:, some] = high.T
+                levels[2][:, some] -= high.T
+                kept[some] = tones
+            tones = kept
+            self._tones[where, self._turn] = tones
+        energy = levels[0].copy()
+        levels[1] = energy
+        np.maximum(levels, _LEAST, out=levels)
+        before = self._least[where]
+        # The least of late, each risen until the end of this frame.
+        least = (levels * _RISE_LEFT).min(axis=1)
+        self._least[where] = np.minimum(least, (before * _RISE_FRAME).T).T
+        squares_of = np.square(tones.T)
+        power = (squares_of[: 8 * STEPS] + squares_of[8 * STEPS :]).reshape(8, STEPS, count)
         # The most that a tone at the border of its frequencies can be more than it shows.
         low_tone = power[:4].max(axis=0) * _LOW_LOSS
         high_tone = power[4:].max(axis=0) * _HIGH_LOSS
         both = low_tone + high_tone
-        least = np.empty((STEPS + 1, 3, count))
-        least[0] = self._least[where].T
-        least[1:, 0] = least[1:, 1] = np.maximum(energy, _LEAST)
-        least[1:, 2] = low
-        least /= _RISEN
-        np.minimum.accumulate(least, axis=0, out=least)
-        least *= _RISEN
-        self._least[where] = least[-1].T
-        floor = np.minimum(_FLOOR_BIAS * least[1:, 0], MAX_FLOOR * energy)
         weaker = np.minimum(low_tone, high_tone)
         possible = (
-            (both * _POWER_GAIN >= MIN_PURITY * (energy - floor))
+            (both * _POWER_GAIN >= MIN_PURITY * (1 - MAX_FLOOR) * energy)
             & (weaker >= _MIN_SHARE * both)
             & (weaker >= _MIN_AMPLITUDE**2)
         )
         # A run that is over before the frame ends was no key, unless it was long enough to judge.
-        begun = possible[-1] | possible[:GOOD_WINDOWS].all(axis=0)
-        busy = (self._held[where] != _NONE) | (self._run_key[where] != _NONE)
-        rows = np.flatnonzero(busy | begun)
+        rows = np.flatnonzero(busy | possible[-1] | possible[:GOOD_WINDOWS].all(axis=0))
+        if not len(rows):
+            return []
+        return self._judge_rows(
+            slots[rows], busy[rows], energy[:, rows], both[:, rows], possible[:, rows],
+            levels[:, :, rows], before[rows],
+        )  # fmt: skip
+
+    def _judge_rows(
+        self,
+        slots: _I64,
+        busy: _Bool,
+        energy: _F32,
+        both: _F32,
+        possible: _Bool,
+        levels: _F32,
+        before: _F32,
+    ) -> list[tuple[int, str]]:
+        """The few legs that have, or may have, a key. All but `slots` and `busy` with a row for
+        each step; `levels` and `before` are the least energies now and before this frame."""
+        count = len(slots)
+        least = np.empty((STEPS + 1, 3, count))
+        least[0] = before.T
+        least[1:] = levels.transpose(1, 0, 2)
+        least /= _RISEN
+        np.minimum.accumulate(least, axis=0, out=least)
+        least *= _RISEN
+        low = levels[2]
+        floor = np.minimum(_FLOOR_BIAS * least[1:, 0], MAX_FLOOR * energy)
+        possible = possible & (both * _POWER_GAIN >= MIN_PURITY * (energy - floor))
+        rows = np.flatnonzero(busy | possible[-1] | possible[:GOOD_WINDOWS].all(axis=0))
         if not len(rows):
             return []
         looks = _look(self._history(slots[rows]), energy[:, rows].T, floor[:, rows].T)
@@ -367,7 +412,21 @@ class DtmfDetector:
             )
             self._note_evidence(slots, look)
             found += self._settle(slots)
+        self._busy[slots] = (self._held[slots] != _NONE) | (self._run_key[slots] != _NONE)
         return found
+
+    def _correlate(self, raw: _F32, where: Any, room: _F32) -> tuple[_F32, _F32]:
+        """Windowed energies above 600 Hz (legs, 4) and correlations (legs, 64)."""
+        filtered = self._filtered[where]
+        filtered[:, :FRAME] = filtered[:, FRAME:]
+        for start in range(0, FRAME, _PIECE):
+            # From `_TAPS` before the piece of the new frame on.
+            piece = raw[:, FRAME + start : FRAME + start + _TAPS + _PIECE]
+            filtered[:, FRAME + start : FRAME + start + _PIECE] = piece @ self._filter
+        if not isinstance(where, slice):
+            self._filtered[where] = filtered
+        np.square(filtered, out=room)
+        return room @ self._energy, filtered @ self._kernel
 
     def _history(self, slots: _I64) -> _C64:
         """The last 16 windows of these legs: (legs, 16, 8), oldest first."""

@@ -11,7 +11,7 @@ leaves what is to be sent in `out`; events gather in `take_events`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
@@ -32,8 +32,8 @@ _SAME_KEY_TICKS: Final = 25
 _MAX_SKIP: Final = 3000
 """Silence that a recording gets for a clock that jumped: a minute; more is no call any more."""
 _FIRST_CAPACITY: Final = 64
-REEL_TICKS: Final = 100
-"""What legs said is kept so long and goes to the tape in pieces of it: 2 s, the most that a killed
+REEL_TICKS: Final = 50
+"""What legs said is kept so long and goes to the tape in pieces of it: 1 s, the most that a killed
 process takes with it."""
 
 Door = Literal["rtp", "line", "peer"]
@@ -143,17 +143,27 @@ class _Segment:
     turn: int
 
 
+def _no_slots() -> _I64:
+    return np.empty(0, np.int64)
+
+
+def _index(slots: Iterable[int]) -> _I64:
+    return np.fromiter(slots, np.int64)
+
+
 @dataclass(slots=True)
 class _Routes:
     """What the tick needs to know of legs and bridges, made anew when they change."""
 
-    to: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
-    of: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
+    to: _I64 = field(default_factory=_no_slots)
+    of: _I64 = field(default_factory=_no_slots)
     """Slot `to[i]` hears slot `of[i]`."""
     rooms: Mixer = field(default_factory=Mixer)
+    through: tuple[_I64, _I64] = field(default_factory=lambda: (_no_slots(), _no_slots()))
+    """Slots that are heard, and by whom, where nothing is added to their bytes."""
     sounding: list[Leg] = field(default_factory=list)
-    keys: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
-    tones: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
+    keys: _I64 = field(default_factory=_no_slots)
+    tones: _I64 = field(default_factory=_no_slots)
 
 
 class Engine:
@@ -177,6 +187,8 @@ class Engine:
         self._routes = _Routes()
         self._stale = False
         self._expects = np.zeros(_FIRST_CAPACITY, np.bool_)
+        self.held = np.zeros(_FIRST_CAPACITY, np.bool_)
+        """Slots that are sent nothing in this tick, so what is played to them waits."""
         self._since = np.zeros(_FIRST_CAPACITY, np.int64)
         self._quiet_next = np.zeros(_FIRST_CAPACITY, np.int64)
         self._out = np.full((_FIRST_CAPACITY, FRAME), g711.ULAW_SILENCE, np.uint8)
@@ -212,7 +224,7 @@ class Engine:
         self._reserve(slot + 1)
         self.high = max(self.high, slot + 1)
         self.ring.reset(slot)
-        self._expects[slot] = False
+        self._expects[slot] = self.held[slot] = False
         leg = Leg(number, slot, door, name)
         self.legs[number] = leg
         self._by_slot[slot] = leg
@@ -244,7 +256,7 @@ class Engine:
         capacity = self.ring.capacity
         self._dtmf.reserve(capacity)
         self._tones.reserve(capacity)
-        for name in ("_expects", "_since", "_quiet_next"):
+        for name in ("_expects", "held", "_since", "_quiet_next"):
             old = getattr(self, name)
             new = np.zeros(capacity, old.dtype)
             new[: len(old)] = old
@@ -343,9 +355,9 @@ class Engine:
         leg.listen_keys, leg.listen_tones = keys, tones
         self._stale = True
 
-    def key(self, leg: Leg, digit: str, source: protocol.Source) -> None:
+    def key(self, leg: Leg, digit: str, source: protocol.Source, passed_on: bool = False) -> None:
         """A key that did not come as sound; in a bridge it is pressed on the other side too, as
-        one in the audio would be heard there."""
+        one in the audio would be heard there, unless it was passed on as it came."""
         if source in ("rfc4733", "page") and not leg.has_events:
             leg.has_events = True
             self._stale = True
@@ -354,7 +366,7 @@ class Engine:
                 return
         if leg.listen_keys:
             self._events.append(protocol.Key(leg.number, digit, source))
-        if leg.peer is not None and source != "device":
+        if leg.peer is not None and source != "device" and not passed_on:
             self.send_keys(leg.peer.number, digit)
 
     # --- bridges and rooms -------------------------------------------------------------------
@@ -408,14 +420,29 @@ class Engine:
     def begin_tick(self) -> None:
         """From here on what is put into `ring` belongs to the new tick."""
         self.now += 1
-        self.ring.begin_tick(self.now)
-
-    def tick(self) -> None:
-        """Read, listen, mix. `begin_tick` and all that arrived came before."""
         if self._stale or self.recordings != self._known:
             self._rewind()
         if self._stale:
             self._reroute()
+        self.ring.begin_tick(self.now)
+
+    @property
+    def through(self) -> tuple[_I64, _I64]:
+        """Slots that are heard, and by whom, where a listener hears one leg's bytes and nothing
+        else in this tick."""
+        return self._routes.through
+
+    def hears(self, listener: int, speaker: int) -> bool:
+        """Whether the leg in one slot hears the one in the other."""
+        ear, mouth = self._by_slot.get(listener), self._by_slot.get(speaker)
+        if ear is None or mouth is None:
+            return False
+        return ear.peer is mouth or (
+            ear.together and ear.room is not None and ear.room == mouth.room
+        )
+
+    def tick(self) -> None:
+        """Read, listen, mix. `begin_tick` and all that arrived came before."""
         ulaw, pcm = self.ring.read(self.high)
         self._listen(pcm)
         self._mix(ulaw, pcm)
@@ -470,7 +497,7 @@ class Engine:
             right = tuple(leg.slot for leg in legs[1:] if leg is not None)
             segment = self._segments.get(name)
             if segment is None:
-                # Steps of 37 of 100 keep recordings that start together well apart.
+                # Steps of 37 of 50 keep recordings that start together well apart.
                 self._started += 37
                 turn = self._started % REEL_TICKS
                 self._segments[name] = _Segment(left, right, self.now, turn)
@@ -485,6 +512,13 @@ class Engine:
         pairs = [(bridge.a.slot, bridge.b.slot) for bridge in self._bridges.values()]
         routes.to = np.array([slot for pair in pairs for slot in pair], np.int64)
         routes.of = np.array([slot for a, b in pairs for slot in (b, a)], np.int64)
+        heard = [
+            (one.slot, other.slot)
+            for bridge in self._bridges.values()
+            for one, other in ((bridge.a, bridge.b), (bridge.b, bridge.a))
+            if other.play is None and other.keys is None
+        ]
+        routes.through = (_index(slot for slot, _ in heard), _index(slot for _, slot in heard))
         routes.rooms = self._rooms()
         legs = self.legs.values()
         routes.sounding = [leg for leg in legs if leg.sounds]
@@ -533,7 +567,8 @@ class Engine:
             out[routes.to] = ulaw[routes.of]
         routes.rooms.mix(pcm, out)
         for leg in routes.sounding:
-            self._sound(leg, out[leg.slot])
+            if not self.held[leg.slot]:
+                self._sound(leg, out[leg.slot])
 
     def _sound(self, leg: Leg, out: g711.Bytes) -> None:
         """Add what is played to one leg to what it hears."""
@@ -568,6 +603,8 @@ class Engine:
 
     def _look_for_silence(self) -> None:
         high = self.high
+        # Who said that nothing would come for a while is not missed.
+        self._since[:high][self.ring.comforted(high)] = self.now
         last = np.maximum(self.ring.heard[:high], self._since[:high])
         quiet = (self.now - last) * TICK_MS
         heard = quiet < QUIET_MS

@@ -36,6 +36,17 @@ class OpenRtp(Message, frozen=True, tag=True):
     """Another leg of its call, for whoever chooses the process it lives in."""
 
 
+class SrtpKeys(msgspec.Struct, frozen=True):
+    """Of a leg that is encrypted (RFC 3711), 30 bytes each: `send` of what we send."""
+
+    suite: Literal["AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"]
+    send: bytes
+    receive: bytes
+
+    def __repr__(self) -> str:
+        return f"SrtpKeys({self.suite})"
+
+
 class AimRtp(Message, frozen=True, tag=True):
     """Where that leg sends and what it speaks, after offer/answer (RFC 3264).
 
@@ -55,6 +66,12 @@ class AimRtp(Message, frozen=True, tag=True):
     signalling_host: str | None = None
     """Where the peer's signalling comes from: RTP may come from there as well as from
     `remote_host` (phones with two addresses, phones behind NAT)."""
+    rtcp_port: int | None = None
+    """Where the peer wants its reports if not at `remote_port` + 1 (RFC 3605)."""
+    rtcp_mux: bool = False
+    """Reports go over the RTP port in both directions (RFC 5761)."""
+    srtp: SrtpKeys | None = None
+    """Everything on this leg is encrypted with these; what is not is dropped."""
 
 
 class OpenLine(Message, frozen=True, tag=True):
@@ -197,11 +214,13 @@ class LineSetup(msgspec.Struct, frozen=True):
 
 class Setup(Message, frozen=True, tag=True):
     """First command of a connection: drop every leg left over from before (files are closed in
-    order), run exactly these lines, use this country's tones."""
+    order), run exactly these lines, use this country's tones. With `relay`, what bridged RTP legs
+    say is passed on every 5 ms while nothing is added to it; without, all is mixed every 20 ms."""
 
     lines: tuple[LineSetup, ...]
     country: str
     reserve_bytes: int = 64 * 1024 * 1024
+    relay: bool = True
 
 
 class AnswerLine(Message, frozen=True, tag=True):
@@ -353,6 +372,39 @@ class PeerState(Message, frozen=True, tag=True):
     state: PeerStateName
 
 
+class LegQuality(Message, frozen=True, tag=True):
+    """How the leg sounds: each 10 s, and with `closed` the last word about it. Counts are of the
+    leg's whole life. MOS is 1 to 4.5 by the E-model; `far_...` is how the other end hears us, from
+    its own reports, None without any."""
+
+    leg: int
+    door: Literal["rtp", "line", "peer"]
+    closed: bool
+    packets: int
+    """Heard; of a line, pieces of sound."""
+    lost: int
+    late: int
+    """Came too late to be played."""
+    concealed: int
+    """Frames of 20 ms that had to be made up."""
+    jitter_ms: float
+    delay_ms: float
+    """Of the jitter buffer."""
+    mos: float
+    recent_mos: float
+    """Of the time since the last report."""
+    sent: int = 0
+    round_trip_ms: float | None = None
+    clock_ppm: float | None = None
+    """How much faster than ours the other side's clock runs."""
+    far_lost: float | None = None
+    """Share of what we sent, 0 to 1."""
+    far_jitter_ms: float | None = None
+    far_mos: float | None = None
+    secure: bool = False
+    """The audio is encrypted on its way."""
+
+
 class MediaStats(Message, frozen=True, tag=True):
     """Once a second while there are legs, every 5 s without."""
 
@@ -407,5 +459,6 @@ Event = (
     | LineHungUp
     | PeerAnswer
     | PeerState
+    | LegQuality
     | MediaStats
 )

@@ -1,6 +1,6 @@
 """Recordings: stereo mu-law WAV, the caller left, the agent right, written behind the tick's back.
 
-The engine hands over each recording's audio every 2 s; one writer thread appends it and rewrites
+The engine hands over each recording's audio every second; one writer thread appends it and rewrites
 the header. So the file is complete up to the last flush at any moment, whatever is killed when.
 Nothing that a disk does reaches the tick: a full or failing disk closes recordings with
 `disk_full`, and no new ones start until there is room again.
@@ -29,8 +29,8 @@ from appliance.media.wav import STEREO_HEADER_BYTES, stereo_ulaw_header
 log = logging.getLogger("centrala.media")
 
 FLUSH_FRAMES: Final = REEL_TICKS
-"""2 s of 20 ms frames, the most that a killed process takes with it."""
-SYNC_EVERY: Final = 5
+"""1 s of 20 ms frames, the most that a killed process takes with it."""
+SYNC_EVERY: Final = 10
 """Flushes between two fdatasync: a power cut takes 10 s at most."""
 CHECK_S: Final = 1.0
 ROOM_AGAIN: Final = 1.25

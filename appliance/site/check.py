@@ -65,6 +65,8 @@ def _summary(site: Site) -> Iterator[str]:
     kept = f"as {site.recording.format}, kept {_count(site.recording.keep_days, 'day')}"
     yield f"recording: {kept if site.recording.enabled else 'off'}"
     transports = [name for name, on in (("UDP", site.sip.udp), ("TCP", site.sip.tcp)) if on]
+    if site.sip.tls:
+        transports.append(f"TLS on {site.sip.tls_port}")
     low, high = site.sip.rtp_ports
     yield (
         f"ports: pages {site.web.http_port} and {site.web.https_port},"

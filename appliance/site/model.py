@@ -58,6 +58,7 @@ Strategy = Literal[
     "weighted",
     "skills",
 ]
+Srtp = Literal["off", "allowed", "required"]
 Country = Literal["us", "gb", "fr", "de", "ro", "bg", "ir", "ru", "cn"]
 
 
@@ -147,7 +148,10 @@ class Trunk(Table):
     name: Label
     host: Host
     port: Port = 5060
-    transport: Literal["udp", "tcp"] = "udp"
+    """5061 with `transport = "tls"` when not given."""
+    transport: Literal["udp", "tcp", "tls"] = "udp"
+    verify: bool = True
+    """With TLS: its certificate must be good for `host`. False for a gateway that made its own."""
     username: Annotated[str, StringConstraints(pattern=USER_PATTERN)] | None = None
     registration: bool = False
     """Log in there (REGISTER) instead of being known by our address."""
@@ -157,6 +161,16 @@ class Trunk(Table):
     numbers: dict[Number, str] = {}
     """Called number -> route."""
     caller_id: Number | None = None
+    srtp: Srtp = "off"
+    """Encrypted audio (SRTP, keys in the signalling): never, when the other side can, or always.
+    Always needs `transport = "tls"`: else the keys could be read on the way."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tls_port(cls, values: object) -> object:
+        if isinstance(values, dict) and values.get("transport") == "tls":
+            return {"port": 5061, **values}
+        return values
 
 
 class Person(Table):
@@ -176,6 +190,8 @@ class Phone(Table):
     """A desk phone: the table's key is its extension and its SIP user name."""
 
     name: Label
+    srtp: Srtp = "off"
+    """As for a trunk. Always needs `sip.tls`: the phone is then heard over TLS alone."""
 
 
 class Queue(Table):
@@ -430,6 +446,9 @@ class Sip(Table):
     port: Port = 5060
     udp: bool = True
     tcp: bool = True
+    tls: bool = False
+    """Take phones over TLS too, with the certificate of the pages."""
+    tls_port: Port = 5061
     realm: Label = "centrala"
     sha256: bool = False
     """Offer SHA-256 digests too; some phones fail on seeing one."""

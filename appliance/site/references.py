@@ -140,6 +140,17 @@ def _names(site: Site) -> Iterator[Problem]:
                 f"lines.{name}.username",
                 "with registration = true say under which user name; its password is set apart",
             )
+        if line.kind == "trunk" and line.srtp == "required" and line.transport != "tls":
+            yield Problem(
+                f"lines.{name}.srtp",
+                'its keys could be read on the way: set transport = "tls", or srtp = "allowed"',
+            )
+    for extension, phone in site.phones.items():
+        if phone.srtp == "required" and not site.sip.tls:
+            yield Problem(
+                f"phones.{extension}.srtp",
+                'its keys could be read on the way: set sip.tls = true, or srtp = "allowed"',
+            )
     for index, outgoing in enumerate(site.numbering.outgoing):
         if outgoing not in site.lines:
             yield Problem(

@@ -8,7 +8,7 @@ of calls runs in seconds and every test drives the machine that serves the lines
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from appliance import live
@@ -25,12 +25,19 @@ from appliance.events import (
 )
 from appliance.media import protocol as p
 from appliance.sip import events as sip
-from appliance.sip import sdp
 from appliance.site.model import Site
-from appliance.switch import calls, queueing, requests, routing
+from appliance.switch import calls, queueing, requests, routing, verdicts
 from appliance.switch.actions import Action, SipReanswer, SipReject
 from appliance.switch.dialplan import resolve
-from appliance.switch.legs import add_leg, aim, drop, release_line, went_up
+from appliance.switch.legs import (
+    add_leg,
+    aim,
+    answer_to,
+    drop,
+    release_line,
+    srtp_policy,
+    went_up,
+)
 from appliance.switch.model import Call, Desk, Leg, LineDesk, World
 from appliance.switch.ports import PortPool
 
@@ -210,9 +217,10 @@ class Switch:
         w.clear("media")
         self._settle()
 
-    def media_lost(self, now: int, *, left: int = 0) -> None:
-        """A media process is gone; `left` others carry calls. What it takes with it comes as
-        events of lines and pages, everything else goes on as soon as it is back."""
+    def media_lost(self, now: int, *, left: int = 0, legs: Collection[int] | None = None) -> None:
+        """A media process is gone with these legs (None: all); `left` others carry calls. What it
+        takes with it comes as events of lines and pages, everything else goes on as soon as it is
+        back."""
         w = self.w
         w.now = now
         w.media_ready = w.media_ready and left > 0
@@ -223,6 +231,7 @@ class Switch:
             "The audio process stopped; calls on SIP phones continue in a moment.",
             "If this repeats, send the log to support.",
         )
+        verdicts.media_lost(w, legs)
         self._settle()
 
     def _media_event(self, event: p.Message) -> None:
@@ -260,6 +269,8 @@ class Switch:
                 )
             case p.PeerState():
                 self._peer_state(event.peer, event.state)
+            case p.LegQuality():
+                verdicts.heard(w, event)
             case p.MediaStats():
                 self._stats(event)
             case _:
@@ -504,6 +515,11 @@ class Switch:
     def _sip_incoming(self, event: sip.Incoming) -> None:
         w = self.w
         trunk = event.source.id if event.source.kind == "trunk" else None
+        policy = srtp_policy(w, trunk, None if trunk is not None else event.source.id)
+        if event.offer is not None and event.offer.audio_by(policy) is None:
+            # Encryption that is not allowed here, or none where it has to be.
+            w.act(SipReject(event.call, 488))
+            return
         if trunk is not None and not routing.free_channel(w, trunk):
             w.fact(LineBusy(at=w.now, line=trunk, caller=event.from_number))
             w.act(SipReject(event.call, 486))
@@ -584,7 +600,7 @@ class Switch:
         assert leg.sip is not None
         answered = None
         if leg.port is not None:
-            answered = sdp.answer(event.offer, leg.local_host, leg.port)
+            answered = answer_to(w, leg, event.offer, leg.port)
         if answered is None:
             w.act(SipReanswer(leg.sip, None))
             return

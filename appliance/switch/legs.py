@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import secrets
+
 from appliance.events import Answered, Direction, LineReleased, LineSeized
 from appliance.media import protocol as p
 from appliance.sip import sdp
-from appliance.sip.sdp import Session
+from appliance.sip.crypto import KEYS_BYTES, Policy
+from appliance.sip.sdp import Offer, Session
 from appliance.switch.actions import SipAnswer, SipHangUp, SipInvite, SipReject, SipRing
 from appliance.switch.model import Call, Leg, World
+from appliance.switch.verdicts import expect
 
 SIP_CODES = {
     "busy": 486,
@@ -37,9 +41,44 @@ def _way(leg: Leg) -> Direction:
     return "in" if leg.incoming else "out"
 
 
+def srtp_policy(w: World, trunk: str | None, phone: str | None) -> Policy:
+    """Whether the audio of this trunk or phone is encrypted."""
+    line = w.site.lines.get(trunk or "")
+    if line is not None and line.kind == "trunk":
+        return line.srtp
+    settings = w.site.phones.get(phone or "")
+    return "off" if settings is None else settings.srtp
+
+
+def _own_keys(leg: Leg) -> bytes:
+    if not leg.keys:
+        leg.keys = secrets.token_bytes(KEYS_BYTES)
+    return leg.keys
+
+
+def make_offer(w: World, leg: Leg, port: int) -> str:
+    """Our description of the leg, by its policy."""
+    policy = srtp_policy(w, leg.trunk, leg.phone)
+    return sdp.make_offer(leg.local_host, port, policy=policy, own_keys=_own_keys(leg))
+
+
+def answer_to(w: World, leg: Leg, offer: Offer, port: int) -> tuple[str, Session] | None:
+    """Our answer to the leg's offer, by its policy; None when there is none."""
+    policy = srtp_policy(w, leg.trunk, leg.phone)
+    return sdp.answer(
+        offer,
+        leg.local_host,
+        port,
+        previous=leg.session,
+        policy=policy,
+        own_keys=_own_keys(leg),
+    )
+
+
 def aim(w: World, leg: Leg, session: Session) -> None:
     """Point the leg's RTP to what offer/answer agreed on."""
     leg.session = session
+    keys = session.keys
     w.media(
         p.AimRtp(
             leg=leg.id,
@@ -51,6 +90,9 @@ def aim(w: World, leg: Leg, session: Session) -> None:
             send=session.send,
             receive=session.receive,
             signalling_host=leg.remote_host or None,
+            rtcp_port=session.rtcp_port,
+            rtcp_mux=session.rtcp_mux,
+            srtp=None if keys is None else p.SrtpKeys(keys.suite, keys.send, keys.receive),
         )
     )
 
@@ -95,10 +137,10 @@ def _answer_sip(w: World, leg: Leg) -> bool:
         return False
     leg.port = port
     if leg.offer is None:
-        text = sdp.make_offer(leg.local_host, port)
+        text = make_offer(w, leg, port)
         session = None
     else:
-        answered = sdp.answer(leg.offer, leg.local_host, port)
+        answered = answer_to(w, leg, leg.offer, port)
         if answered is None:
             w.ports.give_back(port)
             leg.port = None
@@ -164,6 +206,7 @@ def drop(w: World, leg: Leg, cause: str = "normal", *, gone: bool = False) -> No
         return
     before, leg.state = leg.state, "closed"
     w.legs.pop(leg.id, None)
+    expect(w, leg)
     w.media(p.CloseLeg(leg.id))
     if leg.kind == "line" and leg.line is not None:
         if gone:

@@ -22,6 +22,7 @@ from appliance.site.hours import is_open
 from appliance.site.model import Language, Person, Prompt, Site
 from appliance.switch.actions import Action, Media, Speak
 from appliance.switch.ports import PortPool
+from appliance.switch.verdicts import QualityBook
 
 LegKind = Literal["line", "sip", "peer"]
 LegState = Literal["idle", "ringing", "opening", "up", "closed"]
@@ -50,6 +51,10 @@ class Leg:
     session: Session | None = None
     acd_offer: str | None = None
     """The acd's offer that this leg rings for."""
+    quality: p.LegQuality | None = None
+    """The newest word about how it sounds."""
+    keys: bytes = field(default=b"", repr=False)
+    """Our own for SRTP, the same in all descriptions of this leg; see `legs.own_keys`."""
 
 
 @dataclass(slots=True, eq=False)
@@ -148,6 +153,7 @@ class World:
     tokens: dict[int, tuple[str, Purpose, int]] = field(default_factory=dict)
     """Prompt token -> call, purpose, the menu's own token."""
     alarms: dict[str, LiveAlarm] = field(default_factory=dict)
+    quality: QualityBook = field(default_factory=QualityBook)
     recordings: dict[str, p.StartRecording] = field(default_factory=dict)
     """What is being recorded, as it was commanded last."""
     media_ready: bool = False

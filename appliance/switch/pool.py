@@ -150,6 +150,10 @@ class MediaPool:
         """Those whose end has not been told."""
         return set(self._tapes)
 
+    def legs_of(self, process: int) -> frozenset[int]:
+        """The legs that live in a process."""
+        return frozenset(leg for leg, home in self._home.items() if home == process)
+
     def home(self, leg: int) -> int | None:
         """The process in which a leg lives."""
         return self._home.get(leg)

@@ -13,6 +13,7 @@ from appliance.switch.legs import answer
 from appliance.switch.model import Call, Desk, Leg, World
 from appliance.switch.routing import dial, dial_failed
 from appliance.switch.transfer import CannotTransfer, blind
+from appliance.switch.verdicts import expect
 
 ABSENT_MS: Final = 60_000
 """A browser agent without any open page for this long is signed out: nobody is there to ring."""
@@ -186,6 +187,7 @@ def peer_state(w: World, desk: Desk, state: p.PeerStateName) -> None:
 
 def _reattach(w: World, call: Call, old: Leg) -> None:
     """Give the agent's side of a parked call the page's new audio."""
+    expect(w, old)
     w.media(p.CloseLeg(old.id))
     w.legs.pop(old.id, None)
     old.id = w.number()

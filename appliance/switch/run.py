@@ -11,9 +11,10 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,7 @@ from appliance.site.model import Site
 from appliance.site.secrets import Secrets
 from appliance.site.sounds import used_sounds
 from appliance.switch import actions as act
+from appliance.switch import legs
 from appliance.switch.contacts import load_contacts, save_contacts
 from appliance.switch.core import Switch
 from appliance.switch.finishing import Finishing
@@ -130,7 +132,10 @@ class Control:
         self.clock.not_before(self._ledger.last_at)
         await self._remember_agents()
         self._endpoint = Endpoint(
-            _sip_config(self.site, secrets), self._on_sip, clock=self.clock.now
+            _sip_config(self.site, secrets),
+            self._on_sip,
+            clock=self.clock.now,
+            tls=await asyncio.to_thread(_tls_context, self.site, self.data),
         )
         try:
             async with asyncio.TaskGroup() as audio:
@@ -443,9 +448,10 @@ class Control:
         leg = self.switch.w.by_sip.get(action.sip)
 
         def make_offer(local_host: str) -> str:
-            if leg is not None:
-                leg.local_host = local_host
-            return sdp.make_offer(local_host, port)
+            if leg is None:
+                return sdp.make_offer(local_host, port)
+            leg.local_host = local_host
+            return legs.make_offer(self.switch.w, leg, port)
 
         key = self._endpoint.invite(
             target,
@@ -510,7 +516,7 @@ class Control:
             self._pool.lost(process, self.clock.now())
             self._pass_on()
             left = self._pool.ready
-            self._push(partial(self.switch.media_lost, left=left))
+            self._push(partial(self.switch.media_lost, left=left, legs=self._pool.legs_of(process)))
 
     # --- clients (the web process) ----------------------------------------------------------
 
@@ -596,6 +602,19 @@ class Control:
             self._offers.pop(ref, None)
 
 
+def _tls_context(site: Site, data: Path) -> ssl.SSLContext | None:
+    """Our side of SIP over TLS; None when the site wants none."""
+    if not site.sip.tls:
+        return None
+    # Cryptography is a large library that a box without TLS does without.
+    from appliance.certificate import ensure_certificate
+
+    certificate, key = ensure_certificate(data / "tls", site.web.hosts, datetime.now(UTC))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
 def _media_setup(site: Site) -> p.Setup:
     return p.Setup(
         lines=tuple(
@@ -623,12 +642,15 @@ def _sip_config(site: Site, secrets: Secrets) -> SipConfig:
         udp=site.sip.udp,
         tcp=site.sip.tcp,
         realm=site.sip.realm,
+        tls=site.sip.tls,
+        tls_port=site.sip.tls_port,
         sha256=site.sip.sha256,
         phones={
             extension: secret
             for extension in site.phones
             if (secret := secrets.phone(extension)) is not None
         },
+        tls_only=frozenset(e for e, phone in site.phones.items() if phone.srtp == "required"),
         trunks={
             trunk_id: TrunkConfig(
                 host=trunk.host,
@@ -637,6 +659,8 @@ def _sip_config(site: Site, secrets: Secrets) -> SipConfig:
                 username=trunk.username,
                 secret=secrets.trunk(trunk_id),
                 registration=trunk.registration,
+                verify=trunk.verify,
+                tls_only=trunk.srtp == "required",
             )
             for trunk_id, trunk in site.lines.items()
             if trunk.kind == "trunk"

@@ -6,6 +6,7 @@ from typing import Literal
 
 from appliance import live
 from appliance.switch.model import Call, Desk, World
+from appliance.switch.verdicts import poor_party
 
 
 def snapshot(w: World, *, seq: int, now: int, ready: bool, facts: int) -> live.Live:
@@ -92,6 +93,7 @@ def _agent_call(w: World, desk: Desk) -> live.LiveAgentCall | None:
         since=since,
         waited_ms=waited,
         direction="out" if outgoing else call.direction,
+        poor=poor_party(call),
     )
 
 
@@ -162,6 +164,7 @@ def _call(w: World, call: Call) -> live.LiveCall:
         queue=call.queue,
         agent=agent,
         recording=call.recording is not None and call.held_by is None,
+        poor=poor_party(call),
     )
 
 

@@ -67,7 +67,7 @@ def _free_ports(count: int) -> list[int]:
     return found
 
 
-async def _measure(folder: Path, calls: int) -> dict[str, float]:
+async def _measure(folder: Path, calls: int, relay: bool = False) -> dict[str, float]:
     ports = _free_ports(2 * calls)
     program = compile_phones(folder)
     write_voices(folder / "voices", 2 * calls)
@@ -100,7 +100,7 @@ async def _measure(folder: Path, calls: int) -> dict[str, float]:
         listening = asyncio.create_task(listen())
         process = psutil.Process(engine.pid)
         base = process.memory_info().rss
-        client.send(p.Setup((), "de", 1024))
+        client.send(p.Setup((), "de", 1024, relay=relay))
         for leg, (port, to) in enumerate(zip(ports, remote, strict=True)):
             client.send(p.OpenRtp(leg, HOST, port))
             client.send(p.AimRtp(leg, HOST, to, 0, 101, 101))

@@ -69,6 +69,9 @@ async def test_the_board_moves_with_the_switch(
         await expect(page.locator("[data-agent=boris]")).to_contain_text("On a call")
         await expect(page.locator("[data-agent=chen]")).to_contain_text("Lunch")
         await expect(page.get_by_text("The modem of Fax line is not there.")).to_be_visible()
+        await expect(page.locator("[data-running] [data-poor]")).to_have_text(
+            "Poor sound: Boris Ivanov"
+        )
         await picture(page, "board")
         calm = scenes.quiet()
         office.show(msgspec.structs.replace(calm, facts=facts))
@@ -139,6 +142,10 @@ async def test_calls_are_listed_searched_opened_and_heard(
         await rows.first.get_by_role("link").click()
         await expect(page.get_by_role("heading", name="What happened")).to_be_visible()
         await expect(page.get_by_text("Talks with")).to_be_visible()
+        await expect(page.locator("[data-quality=good]")).to_contain_text("Line 1")
+        await expect(page.locator("[data-quality=poor]")).to_contain_text(
+            "4% of what Boris Ivanov sent was lost."
+        )
         # The player seeks, which it can only by byte ranges.
         at = await page.evaluate(
             """async () => {
@@ -192,7 +199,7 @@ async def _every_view(office: Rig, page: Page, thorough: bool) -> list[str]:
         "ready": {"phase": "ready", "call": None},
         "not_ready": {"phase": "not_ready", "reason": "Lunch", "call": None},
         "ringing": {"phase": "offered", "call": scenes.call_for("ringing")},
-        "talking": {"phase": "busy", "call": scenes.call_for("talking")},
+        "talking": {"phase": "busy", "call": scenes.call_for("talking", poor="agent:ana")},
         "held": {"phase": "busy", "call": scenes.call_for("held")},
         "wrap": {"phase": "wrap", "call": None, "since": now, "wrap_until": now + 60_000},
     }

@@ -14,11 +14,12 @@ CONFIG = """
 sip_listen 127.0.0.1:{port}
 call_max_calls 4
 audio_player aubridge,nil
-audio_source aubridge,nil
+audio_source {source}
 audio_alert aubridge,nil
 rtp_ports {rtp}-{rtp_end}
 module_path /usr/lib/baresip/modules
 module g711.so
+module srtp.so
 module aufile.so
 module aubridge.so
 module_app account.so
@@ -60,11 +61,26 @@ class Baresip:
 
 @asynccontextmanager
 async def baresip(
-    folder: Path, account: str, port: int, control: int, rtp: int
+    folder: Path,
+    account: str,
+    port: int,
+    control: int,
+    rtp: int,
+    *,
+    source: str = "aubridge,nil",
+    heard: Path | None = None,
+    trusted: Path | None = None,
 ) -> AsyncIterator[Baresip]:
-    """Run one; it listens for SIP on `port` and for commands on `control`."""
+    """Run one; it listens for SIP on `port` and for commands on `control`. `source` is what it
+    says, as its configuration names it; what it hears goes to `*-dec.wav` in the folder `heard`;
+    `trusted` is the certificate that it knows."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = CONFIG.format(port=port, control=control, rtp=rtp, rtp_end=rtp + 20)
+    config = CONFIG.format(port=port, control=control, rtp=rtp, rtp_end=rtp + 20, source=source)
+    if trusted is not None:
+        config += f"sip_cafile {trusted}\n"
+    if heard is not None:
+        heard.mkdir(parents=True, exist_ok=True)
+        config += f"module sndfile.so\nsnd_path {heard}\n"
     (folder / "config").write_text(config)
     (folder / "accounts").write_text(account + "\n")
     (folder / "contacts").write_text("")

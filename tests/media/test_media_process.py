@@ -18,7 +18,7 @@ import pytest
 
 from appliance import ipc
 from appliance.lines.line import CallerId, DeviceKey, Down, HungUp, OffHook, RingEnded, Ringing
-from appliance.media import dtmf, g711, rtp, tones
+from appliance.media import dtmf, g711, rtcp, rtp, tones
 from appliance.media import protocol as p
 from appliance.media.client import MediaClient
 from appliance.media.wav import pcm_wav, repair
@@ -263,7 +263,7 @@ async def test_a_taken_port_fails_the_leg_with_a_sentence(box: Box, free_port: P
 async def test_rtcp_reports_come_with_what_was_received(
     box: Box, free_port: Ports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("appliance.media.packet_io._RTCP_TICKS", 50)
+    monkeypatch.setattr("appliance.media.rtcp.INTERVAL_S", 1.0)
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control,
@@ -283,7 +283,7 @@ async def test_rtcp_reports_come_with_what_was_received(
         async with asyncio.timeout(15):
             report = None
             while report is None or not report.blocks:
-                report = rtp.parse_rtcp(await loop.sock_recv(control, 2048))
+                report = rtcp.parse(await loop.sock_recv(control, 2048))
     assert report.ntp_middle is not None
     assert report.blocks[0].ssrc == end.ssrc
 
@@ -567,6 +567,17 @@ async def test_a_page_hears_and_is_heard(box: Box, free_port: Ports) -> None:
     assert best_level(await hear(a, 80), 1000, 320) == pytest.approx(-12, abs=0.7)
     heard = g711.ulaw_decode(np.frombuffer(b"".join(peer.written[-50:]), np.uint8))
     assert best_level(heard, 500) == pytest.approx(-12, abs=0.5)
+
+
+async def test_a_page_is_asked_by_the_tick_while_it_has_a_leg(box: Box, free_port: Ports) -> None:
+    peer = await page(box)
+    await until(lambda: peer.asked >= 5)
+    box.phone(2, free_port())  # the beat goes on
+    box.send(p.CloseLeg(1))
+    await until(lambda: peer.asked == 0)
+    ticks = box.process._engine.now
+    await until(lambda: box.process._engine.now >= ticks + 5)
+    assert peer.asked == 0
 
 
 async def test_an_offer_that_cannot_be_answered_is_refused(box: Box) -> None:

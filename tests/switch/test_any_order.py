@@ -58,6 +58,8 @@ STEP = st.tuples(
             "sip_cancel",
             "register",
             "unregister",
+            "quality",
+            "last_word",
             "leg_failed",
             "quiet",
             "media_crash",
@@ -67,6 +69,13 @@ STEP = st.tuples(
     ),
     st.integers(0, 7),
 )
+
+
+def _sounds(leg: int, *, closed: bool, poor: bool) -> p.LegQuality:
+    mos = 2.0 if poor else 4.3
+    return p.LegQuality(
+        leg, "rtp", closed, 900, 100 if poor else 0, 0, 0, 1.0, 20.0, mos, mos, sent=900
+    )
 
 
 class Chaos:
@@ -115,6 +124,16 @@ class Chaos:
     def line_up(self, n: int) -> None:
         if self.office.w.lines[LINES[n % 2]].state == "absent":
             self.office.media(p.LineUp(LINES[n % 2], "test"))
+
+    def quality(self, n: int) -> None:
+        legs = list(self.office.w.legs)
+        if legs:
+            self.office.media(_sounds(legs[n % len(legs)], closed=False, poor=n % 2 == 0))
+
+    def last_word(self, n: int) -> None:
+        closing = list(self.office.w.quality.closing)
+        if closing:
+            self.office.media(_sounds(closing[n % len(closing)], closed=True, poor=n % 2 == 0))
 
     def key(self, n: int) -> None:
         legs = list(self.office.w.legs)
@@ -327,6 +346,8 @@ def _check_end(office: Office) -> None:
     _paired(facts, e.HoldOn, e.HoldOff, "call")
     _paired(facts, e.LineSeized, e.LineReleased, "line")
     _paired(facts, e.RecordingStarted, e.RecordingEnded, "recording", closed_later=True)
+    last_words = Counter((f.call, f.party) for f in facts if isinstance(f, e.LegQuality))
+    assert {call for call, _ in last_words} <= set(opened)
     connects = [f.entry for f in facts if isinstance(f, e.Connect)]
     assert len(connects) == len(set(connects))
     answered = [f.entry for f in facts if isinstance(f, e.QLeave) and f.reason == "answered"]

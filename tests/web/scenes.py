@@ -152,6 +152,7 @@ def busy(demo: bool = False) -> Live:
                 "sales",
                 "boris",
                 True,
+                poor="agent:boris",
             ),
             LiveCall(
                 "c2",

@@ -44,6 +44,7 @@ async def test_calls_come_newest_first_page_by_page(running: Box) -> None:
     client = await running.signed_in("dina")
     first = (await client.get("/api/v1/calls", params={"limit": 2})).json()
     assert [one["call"] for one in first["calls"]] == ["c3", "c2"]
+    assert "quality" not in first["calls"][0]
     second = await client.get("/api/v1/calls", params={"limit": 2, "before": first["next"]})
     assert [one["call"] for one in second.json()["calls"]] == ["c1"]
     assert second.json()["next"] is None
@@ -69,6 +70,10 @@ async def test_a_call_has_its_journey_and_no_paths_of_files(running: Box) -> Non
     assert [step["kind"] for step in body["steps"]][:3] == ["call_opened", "answered", "q_enter"]
     assert body["recordings"][0]["recording"] == "r1"
     assert "path" not in body["recordings"][0]
+    assert [(one["party"], one["verdict"], one["trouble"]) for one in body["quality"]] == [
+        ("line:line1", "good", None),
+        ("agent:ana", "poor", "loss"),
+    ]
 
 
 async def test_an_unknown_call_is_not_there(running: Box) -> None:

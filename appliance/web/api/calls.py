@@ -87,5 +87,5 @@ def _call(row: CallRow, who: SignedIn, *, steps: bool) -> dict[str, Any]:
         del shown["path"]
         shown["may_hear"] = _may_hear(row, own, who)
     if not steps:
-        del body["steps"]
+        del body["steps"], body["quality"]
     return body

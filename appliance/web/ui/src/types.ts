@@ -13,6 +13,7 @@ export interface AgentCall {
   since: number;
   waited_ms: number;
   direction: Direction;
+  poor?: string | null;
 }
 
 export interface Agent {
@@ -52,6 +53,7 @@ export interface Call {
   queue: string | null;
   agent: string | null;
   recording: boolean;
+  poor?: string | null;
 }
 
 export interface Line {
