@@ -114,7 +114,8 @@ def finish(path: Path, form: Form) -> Path | None:
     """Bring the recording that was begun as `path` into its lasting form; the file that it is now.
 
     None when there is nothing of it (any more). Raises `Busy` while somebody writes it or the disk
-    has no room for both files, `Unfinished` when the new file is not what it should be, OSError; nothing is lost then.
+    has no room for both files, `Unfinished` when the new file is not what it should be, OSError;
+    nothing is lost then.
     """
     there = parts(path)
     target = path.with_suffix(f".{form}")

@@ -1,4 +1,4 @@
-"""The page plays and seeks a recording in each form that one can have, with nothing from outside."""
+"""The page plays and seeks a recording in each form that one can have, nothing from outside."""
 
 from __future__ import annotations
 

@@ -65,9 +65,9 @@ def test_a_child_that_is_killed_is_followed_by_the_next(
     tmp_path: Path, start: Callable[[int], subprocess.Popen[bytes]]
 ) -> None:
     keeper = start(0)
-    until(lambda: (tmp_path / "0").exists())
+    until((tmp_path / "0").exists)
     child(keeper).kill()
-    until(lambda: (tmp_path / "1").exists())
+    until((tmp_path / "1").exists)
     until(lambda: (tmp_path / "1").read_text() != "")
     assert keeper.poll() is None
 
@@ -76,14 +76,14 @@ def test_a_child_that_breaks_is_tried_again(
     tmp_path: Path, start: Callable[[int], subprocess.Popen[bytes]]
 ) -> None:
     start(2)
-    until(lambda: (tmp_path / "2").exists())
+    until((tmp_path / "2").exists)
 
 
 def test_both_stop_in_order(
     tmp_path: Path, start: Callable[[int], subprocess.Popen[bytes]]
 ) -> None:
     keeper = start(0)
-    until(lambda: (tmp_path / "0").exists())
+    until((tmp_path / "0").exists)
     worker = child(keeper)
     keeper.terminate()
     assert keeper.wait(20) == 0
@@ -96,7 +96,7 @@ def test_the_child_of_a_killed_keeper_is_gone_with_it(
     tmp_path: Path, start: Callable[[int], subprocess.Popen[bytes]]
 ) -> None:
     keeper = start(0)
-    until(lambda: (tmp_path / "0").exists())
+    until((tmp_path / "0").exists)
     worker = child(keeper)
     os.kill(keeper.pid, signal.SIGKILL)
     keeper.wait()
