@@ -63,11 +63,14 @@ class Busy(Unfinished):
 
 
 def be_idle() -> None:
-    """Lowest priority for this process: the processor and the disk when nobody else wants them."""
+    """Lowest priority for this process: the processor and the disk when nobody else wants them, and
+    the first to go when memory runs out."""
     with suppress(OSError):
         os.nice(19)
     with suppress(OSError, AttributeError):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("800")
     with suppress(OSError, AttributeError):
         # ioprio_set(IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE << 13); libc has no name for it.
         number = {"x86_64": 251, "aarch64": 30}[os.uname().machine]

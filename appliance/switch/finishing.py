@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from appliance.media.finish import unfinished
-from appliance.recordings import Form
+from appliance.recordings import Form, parts
 
 log = logging.getLogger("centrala.switch")
 
-GATHER_S: Final = 2.0
+GATHER_S: Final = 5.0
 """After a call, so that calls that end together share a process; starting one costs more than
 finishing a short recording."""
 RETRY_S: Final = 60.0
@@ -56,7 +56,9 @@ class Finishing:
 
     async def _work(self) -> bool:
         """Let one process take all that wait; whether something has to be tried again."""
-        batch = list(self._waiting)
+        batch = await asyncio.to_thread(self._those_with_work, list(self._waiting))
+        if not batch:
+            return False
         unanswered = dict.fromkeys(batch)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "appliance.cli", "finish"),
@@ -89,6 +91,16 @@ class Finishing:
             log.warning("the finisher ended (%s) while at %s", process.returncode, first)
             self._tried(first)
         return any(path in self._waiting for path in batch)
+
+    def _those_with_work(self, paths: list[str]) -> list[str]:
+        """A whole WAV that is to stay one needs no process."""
+        found = []
+        for path in paths:
+            if self._form == "wav" and parts(self._data / path) == [(0, self._data / path)]:
+                del self._waiting[path]
+            else:
+                found.append(path)
+        return found
 
     def _tried(self, path: str) -> None:
         """It stays, behind the others: one that kills its finisher must not keep them waiting."""

@@ -226,6 +226,16 @@ def test_a_cut_recording_is_measured_with_its_gaps(day: Path) -> None:
     assert finish.measure(day / "none.wav") == 0
 
 
+def test_the_finisher_asks_for_nothing_that_calls_need() -> None:
+    program = (
+        "import os; from pathlib import Path; from appliance.media.finish import be_idle; "
+        "be_idle(); print(os.nice(0), os.sched_getscheduler(0) == os.SCHED_IDLE, "
+        "Path('/proc/self/oom_score_adj').read_text().strip())"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert said.stdout.split() == [b"19", b"True", b"800"]
+
+
 @given(at=st.integers(0, 10**9), name=st.from_regex(r"\A[a-z0-9-]{1,20}\Z"))
 def test_the_name_of_a_part_says_when_it_began(at: int, name: str) -> None:
     path = part_path(f"recordings/2026-11-22/{name}.wav", at)
