@@ -493,6 +493,11 @@ class Jitter:
         """Sequence number and timestamp of the newest packet."""
         return int(self._sequence[slot]) & 0xFFFF, int(self._timestamp[slot])
 
+    def missing(self, count: int) -> npt.NDArray[np.bool_]:
+        """Which of slots 0 to `count` had nothing for the frame that was just read."""
+        missing: npt.NDArray[np.bool_] = self._lost[:count] > 0
+        return missing
+
     def skip(self, frames: int, count: int) -> None:
         """The clock moved on without us: what was due then is not played."""
         step = min(frames, FRAMES)

@@ -34,6 +34,7 @@ from appliance.media.doors import (
     line_factory,
     line_message,
 )
+from appliance.media.dsp.hearing import Wants
 from appliance.media.engine import Engine, Leg
 from appliance.media.library import Library
 from appliance.media.packet_io import PacketIO, PortTaken
@@ -96,7 +97,7 @@ class MediaProcess(PeerOwner):
             protocol.Music: self._music,
             protocol.PlayTone: lambda c: self._engine.tone(c.leg, c.tone),
             protocol.StopPlay: lambda c: self._engine.stop_play(c.leg),
-            protocol.Listen: lambda c: self._engine.listen(c.leg, c.keys, c.tones),
+            protocol.Listen: self._listen,
             protocol.SendKeys: lambda c: self._engine.send_keys(c.leg, c.digits),
             protocol.Bridge: lambda c: self._engine.bridge(c.bridge, c.a, c.b),
             protocol.Unbridge: lambda c: self._engine.unbridge(c.bridge),
@@ -336,6 +337,7 @@ class MediaProcess(PeerOwner):
             c.rtcp_mux,
             c.srtp,
         )
+        self._engine.even_out(c.leg, c.agc)
 
     def _open_line(self, command: protocol.OpenLine) -> None:
         self._close_leg(command.leg)
@@ -351,6 +353,7 @@ class MediaProcess(PeerOwner):
         leg.send_keys = driver.send_keys
         leg.far_end_gone = lambda: self._far_end_gone(line)
         leg.device_keys = driver.caps.device_keys
+        self._engine.even_out(command.leg, command.agc)
         self._follow_hook(line)
 
     def _open_peer(self, command: protocol.OpenPeer) -> None:
@@ -362,6 +365,10 @@ class MediaProcess(PeerOwner):
         self._open_leg(command.leg, "peer", command.peer)
         peer.legs.add(command.leg)
         self._engine.expect_audio(command.leg, peer.connected)
+
+    def _listen(self, c: protocol.Listen) -> None:
+        more = Wants(c.tones, c.fax, c.machine, c.caller_id, c.level)
+        self._engine.listen(c.leg, c.keys, c.tones, more)
 
     # --- sounds -----------------------------------------------------------------------------
 

@@ -139,6 +139,8 @@ class ModemLine(Table):
     """Where a ring goes: `menu:<id>`, `queue:<id>` or `phone:<extension>`."""
     number: Number | None = None
     cid_wait_s: Annotated[float, Field(ge=0, le=10)] = 3.0
+    fax: str | None = None
+    """Where a caller goes who turns out to be a fax machine, as `route`; None leaves it alone."""
 
 
 class Trunk(Table):

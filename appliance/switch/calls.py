@@ -18,7 +18,7 @@ from appliance.events import (
 )
 from appliance.media import protocol as p
 from appliance.switch.actions import HoldMusic, Hush
-from appliance.switch.legs import answer, drop
+from appliance.switch.legs import answer, drop, listen
 from appliance.switch.model import Call, Leg, World
 
 LIVE_PATIENCE_MS: Final = 2000
@@ -75,7 +75,7 @@ def try_bridge(w: World, call: Call) -> None:
     w.media(p.PlayTone(call.a.id, None))
     w.media(p.PlayTone(b.id, None))
     for leg in (call.a, b):
-        w.media(p.Listen(leg.id, keys=leg.kind == "sip", tones=leg.kind == "line"))
+        listen(w, leg, keys=leg.kind == "sip")
     call.bridge = w.number()
     call.bridge_live = False
     call.live_by = w.now + LIVE_PATIENCE_MS

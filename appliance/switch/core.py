@@ -26,7 +26,7 @@ from appliance.events import (
 from appliance.media import protocol as p
 from appliance.sip import events as sip
 from appliance.site.model import Site
-from appliance.switch import calls, queueing, requests, routing, verdicts
+from appliance.switch import calls, heard, queueing, requests, routing, verdicts
 from appliance.switch.actions import Action, SipReanswer, SipReject
 from appliance.switch.dialplan import resolve
 from appliance.switch.legs import (
@@ -267,6 +267,10 @@ class Switch:
                         reason=event.reason,
                     )
                 )
+            case p.ToneHeard():
+                heard.tone(w, event)
+            case p.FaxHeard():
+                heard.fax(w, event)
             case p.PeerState():
                 self._peer_state(event.peer, event.state)
             case p.LegQuality():
@@ -443,7 +447,7 @@ class Switch:
             # Nobody hung up: the modem vanished or had to be started again.
             calls.end_call(w, call, "system", "line_lost", gone=leg)
             return
-        cause = "abandoned" if isinstance(event, p.LineRingEnded) else "normal"
+        cause = "abandoned" if isinstance(event, p.LineRingEnded) else leg.refusal or "normal"
         calls.end_call(w, call, "caller" if leg is call.a else "callee", cause, gone=leg)
 
     # --- sip --------------------------------------------------------------------------------

@@ -159,9 +159,17 @@ def _near(leg: Leg) -> int | None:
     return next((other.id for other in leg.call.legs if other is not leg), None)
 
 
+def listen(w: World, leg: Leg, *, keys: bool) -> None:
+    """Hear keys of this leg or not; of a line also the exchange's tones, and fax machines where
+    the site document says where they go."""
+    settings = w.site.lines.get(leg.line or "")
+    fax = settings is not None and settings.kind == "modem" and settings.fax is not None
+    w.media(p.Listen(leg.id, keys=keys, tones=leg.kind == "line", fax=fax and leg.incoming))
+
+
 def went_up(w: World, leg: Leg) -> None:
     """Audio of the leg is open: the party is off-hook."""
-    leg.state = "up"
+    leg.state, leg.up_at = "up", w.now
     w.fact(Answered(at=w.now, call=leg.call.id, party=leg.party))
 
 

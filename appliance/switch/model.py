@@ -49,6 +49,12 @@ class Leg:
     remote_host: str = ""
     port: int | None = None
     session: Session | None = None
+    up_at: int = 0
+    """When it went up."""
+    rang: bool = False
+    """The exchange was heard to ring the far end."""
+    refusal: str | None = None
+    """Why the far end cannot be had, as the exchange's tones said it."""
     acd_offer: str | None = None
     """The acd's offer that this leg rings for."""
     quality: p.LegQuality | None = None
