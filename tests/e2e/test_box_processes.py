@@ -28,6 +28,7 @@ def test_each_audio_process_has_its_number_and_socket() -> None:
     assert office.names() == ["media", "media1", "control", "web"]
     assert office.command("media1")[-2:] == ["--process", "1"]
     assert office.command("media1")[3] == office.command("media")[3] == "media"
+    assert office.command("control")[-2:] == ["--media", "2"]
     assert places.media_socket(0) != places.media_socket(1)
 
 

@@ -20,7 +20,7 @@ DAY = "recordings/2026-11-22"
 
 @asynccontextmanager
 async def running(data: Path, form: Form = "flac") -> AsyncIterator[Finishing]:
-    one = Finishing(data, form)
+    one = Finishing(data, lambda: form)
     task = asyncio.create_task(one.run())
     try:
         yield one
