@@ -91,7 +91,7 @@ class Control:
         self._pool = MediaPool(
             len(media_sockets), PortPool(*link_ports(site.sip.rtp_ports)), _media_setup(site)
         )
-        self._finishing = Finishing(data, site.recording.format)
+        self._finishing = Finishing(data, lambda: self.site.recording.format)
         self._recording_paths: dict[str, str] = {}
         self._steps: deque[Step] = deque()
         self._replies: deque[Callable[[], None]] = deque()
