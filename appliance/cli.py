@@ -211,6 +211,7 @@ def _control(options: argparse.Namespace) -> int:
             places.media_socket(n) for n in range(options.media or media_processes(site))
         ],
         control_socket=places.control,
+        document=options.site.resolve(),
     )
     return _serve(control.run(), fast=True)
 
