@@ -11,7 +11,10 @@ from appliance.switch.model import Call, Desk, Leg, World
 from appliance.switch.verdicts import poor_party
 
 
-def snapshot(w: World, *, seq: int, now: int, ready: bool, facts: int) -> live.Live:
+def snapshot(
+    w: World, *, seq: int, now: int, ready: bool, facts: int, version: int = 0
+) -> live.Live:
+    """`version` is that of the site document."""
     site = w.site
     return live.Live(
         seq=seq,
@@ -22,7 +25,11 @@ def snapshot(w: World, *, seq: int, now: int, ready: bool, facts: int) -> live.L
         demo=site.demo,
         recording_notice=site.recording.enabled,
         pause_reasons=site.pause_reasons,
-        agents=tuple(_agent(w, desk) for desk in w.desks.values()),
+        agents=tuple(
+            _agent(w, desk)
+            for desk in w.desks.values()
+            if desk.id in site.people or desk.call is not None
+        ),
         queues=tuple(_queue(w, queue_id, now) for queue_id in site.queues),
         waiting=_waiting(w),
         calls=tuple(_call(w, call) for call in w.calls.values()),
@@ -38,6 +45,7 @@ def snapshot(w: World, *, seq: int, now: int, ready: bool, facts: int) -> live.L
         ),
         alarms=tuple(w.alarms.values()),
         parked=tuple(_parked(w)),
+        site=version,
     )
 
 
