@@ -256,7 +256,7 @@ class PacketIO:
         self._chosen: _I64 | None = None
         """The routes at the last choice of paths."""
         self._capacity = 0
-        self._grow(64)
+        self._grow(32)
 
     def _grow(self, capacity: int) -> None:
         self.sockets.reserve(2 * capacity)

@@ -12,6 +12,7 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -637,6 +638,13 @@ def take_priority() -> bool:
     return True
 
 
+def raise_limits() -> None:
+    """Two sockets a leg: as many files as the system lets us open."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def main(socket_path: Path, data: Path | None = None) -> None:
     """Run a media process until SIGTERM or SIGINT.
 
@@ -652,6 +660,7 @@ def main(socket_path: Path, data: Path | None = None) -> None:
         gc.freeze()
         gc.disable()
         take_priority()
+        raise_limits()
         await process.run()
 
     # The selector loop: the browser peers' sockets are taken off it.
