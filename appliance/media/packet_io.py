@@ -409,27 +409,28 @@ class PacketIO:
         """Put everything that has come into the engine's ring."""
         if self._learning:
             self._learn()
-        self._gather_all()
+        self._gather_all(_ROUNDS)
         self._look_at_rows()
         self._choose_paths()
         self._rtcp.tick()
 
     def pass_on(self) -> None:
-        """Between ticks: send on what can be sent on, keep everything for the tick."""
-        self._gather_all()
+        """Between ticks: send on what can be sent on, keep everything for the tick. Who sent two
+        packets at once waits with the second for the next time, which is soon."""
+        self._gather_all(1)
 
-    def _gather_all(self) -> None:
+    def _gather_all(self, rounds: int) -> None:
         if self._direct and len(self._by_slot) <= _FEW_LEGS:
-            for _ in range(_ROUNDS):
+            for _ in range(rounds):
                 if not self._gather_few():
                     return
         else:
-            self._gather()
+            self._gather(rounds)
 
-    def _gather(self) -> None:
+    def _gather(self, rounds: int) -> None:
         """Read what has come, in rounds of one packet a leg."""
         relaying = self.relaying
-        for _ in range(_ROUNDS):
+        for _ in range(rounds):
             if self._rows + len(self._by_slot) > len(self._who):
                 self._look_at_rows()
             first = self._rows
