@@ -131,6 +131,8 @@ class Live(msgspec.Struct, frozen=True, tag=True):
     lines: tuple[LiveLine, ...]
     phones: tuple[LivePhone, ...]
     alarms: tuple[LiveAlarm, ...]
+    site: int = 0
+    """Version of the site document that holds."""
 
 
 # --- requests (web -> control) --------------------------------------------------------------
@@ -216,6 +218,29 @@ class DropSound(msgspec.Struct, frozen=True, tag=True):
     name: str
 
 
+class ChangeSite(msgspec.Struct, frozen=True, tag=True):
+    """Make this text the site document. `base` is the version that it was made from; refused when
+    somebody else changed the document since. Reply: `SiteChanged`, or refused with why."""
+
+    author: str
+    text: str
+    base: int
+
+
+class UndoSite(msgspec.Struct, frozen=True, tag=True):
+    """Take the newest change of the site document back. Reply: `SiteChanged`."""
+
+    author: str
+
+
+class SiteChanged(msgspec.Struct, frozen=True, tag=True):
+    """The document is on disk and holds. `at_start` are the paths of what changes with the next
+    start only."""
+
+    version: int
+    at_start: tuple[str, ...] = ()
+
+
 class Done(msgspec.Struct, frozen=True, tag=True):
     pass
 
@@ -243,4 +268,6 @@ Request = (
     | AgentPresence
     | TakeSound
     | DropSound
+    | ChangeSite
+    | UndoSite
 )

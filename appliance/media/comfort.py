@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.media import g711
-from appliance.media.slots import widen
+from appliance.media.slots import widen, windows
 
 TAPS: Final = 32
 _TABLE: Final = 1 << 16
@@ -169,8 +169,8 @@ class ComfortNoise:
         if len(rows):
             reach = np.arange(count + TAPS - 1)
             white = self._white[at[rows, None] + reach]
-            windows = np.lib.stride_tricks.sliding_window_view(white, TAPS, axis=1)
-            made[rows] = np.einsum("ntk,nk->nt", windows, self._taps[slots[rows], ::-1])
+            taps = self._taps[slots[rows], ::-1]
+            made[rows] = np.einsum("ntk,nk->nt", windows(white, TAPS), taps)
         rows = np.flatnonzero(announced & ~self._coloured[slots])
         if len(rows):
             made[rows] = self._white[at[rows, None] + np.arange(count)]

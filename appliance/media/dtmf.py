@@ -16,7 +16,8 @@ there. For the others:
   amplitudes over the windows is its duration, and the sum of what is missing is the duration of a
   gap, both far finer than the step of 5 ms;
 - a key is `GOOD_WINDOWS` consistent windows, `MIN_TONE_MS` of tone, steady in both frequencies and
-  in twist, louder than what was before it; it is held until `MIN_PAUSE_MS` of it is missing.
+  in twist, louder than what was before it; it is held until `MIN_PAUSE_MS` of it is missing;
+- two tones that are multiples of one pitch, with more of its multiples beside them, are a voice.
 """
 
 from __future__ import annotations
@@ -72,6 +73,16 @@ MAX_DIP: Final = 0.6
 MAX_LOW: Final = 0.2
 """Power below 600 Hz that came up with the key, relative to the key's: a voice, not a key."""
 MAX_LOW_RISE: Final = 5.0
+VOICE_HZ: Final = (150.0, 420.0)
+"""Pitches whose harmonics lie far enough apart for two of them to be as pure as a key."""
+VOICE_BESIDE_HZ: Final = 7.0
+"""How far the pair may be beside multiples of one pitch."""
+VOICE_SHARE: Final = 0.03
+"""Power of all else, relative to the pair: a voice's is more, a key's on a clean line less."""
+VOICE_FIT: Final = 0.7
+"""Share of it that lies at the pitch's other multiples: of noise 0.2, of a voice 0.9."""
+VOICE_SECOND: Final = 0.05
+"""Of that, what is not the strongest: a dial tone that happens to fit is alone."""
 _DIP_RISE: Final = 1.2
 _FLOOR_RISE: Final = 1.02
 _FLOOR_BIAS: Final = 1.3
@@ -471,6 +482,10 @@ class DtmfDetector:
                 and (self._run_most[slot] - self._run_least[slot]).max() <= MAX_RUN_WANDER
                 and self._run_purity[slot] >= BEST_PURITY
                 and self._run_low[slot] <= MAX_LOW
+                and not _is_voice(
+                    self._raw[slot],
+                    _FREQUENCIES[pair] + self._run_offset[slot] / self._run_good[slot],
+                )
             ):
                 self._held[slot] = key
                 self._held_ref[slot] = self._run_ref[slot]
@@ -601,6 +616,50 @@ class DtmfDetector:
             if step == at:
                 self._run_ratio[slots] = ratio
         self._run_ms[slots] = duration
+
+
+def _is_voice(sound: _F32, pair: npt.NDArray[np.float64]) -> bool:
+    """Whether two tones are harmonics of a voice that has more of them: what is left when they are
+    taken out lies at the other multiples of a pitch that both are multiples of."""
+    # Where it is loudest, so that neither what was before nor its end is looked at.
+    powers = np.convolve(sound.astype(np.float64) ** 2, _HANN, "valid")
+    start = int(powers.argmax())
+    sound = sound[start : start + WINDOW]
+    for order in range(2, int(pair[0] / VOICE_HZ[0]) + 1):
+        pitch = pair[0] / order
+        other = round(pair[1] / pitch)
+        if pitch > VOICE_HZ[1] or abs(other * pitch - pair[1]) > VOICE_BESIDE_HZ:
+            continue
+        # The best pitch for both.
+        pitch = (pair[0] + pair[1]) / (order + other)
+        rest, tones = _without(sound * _HANN, pair)
+        multiples = np.arange(1, int(3400 / pitch) + 1)
+        multiples = multiples[(multiples != order) & (multiples != other)]
+        left, lines = _without(rest, multiples * pitch)
+        total = float((rest**2).sum())
+        voiced = 1 - float((left**2).sum()) / max(total, 1.0)
+        strong = np.sort(lines)
+        if (
+            total >= VOICE_SHARE * float(tones.sum()) * 2 * _POWER_GAIN
+            and voiced >= VOICE_FIT
+            and strong[:-1].sum() >= VOICE_SECOND * strong.sum()
+        ):
+            return True
+    return False
+
+
+def _without(
+    sound: npt.NDArray[np.float64], hz: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """A windowed sound less its best fit by these frequencies, and the power of each."""
+    turn = 2 * np.pi * np.arange(len(sound))[:, None] / RATE * hz
+    basis = np.concatenate((np.cos(turn), np.sin(turn)), axis=1) * _HANN[:, None]
+    square = basis.T @ basis
+    # A trace of it on the diagonal keeps neighbours that hardly differ solvable.
+    square[np.diag_indices_from(square)] += 1e-6 * square.max()
+    fit = np.linalg.solve(square, basis.T @ sound)
+    powers = (fit[: len(hz)] ** 2 + fit[len(hz) :] ** 2) / 2
+    return sound - basis @ fit, powers
 
 
 # --- sending --------------------------------------------------------------------------------

@@ -12,13 +12,15 @@ leaves what is to be sent in `out`; events gather in `take_events`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from appliance.media import dtmf, g711, protocol
+from appliance.media.dsp.hearing import NOTHING, Hearing, Wants
+from appliance.media.echo import EchoCanceller
 from appliance.media.jitter import FRAME, Jitter
 from appliance.media.rooms import Mixer, Seat, add
 from appliance.media.tones import ToneDetector, TonePlan, make_tone
@@ -102,6 +104,8 @@ class Leg:
     device_keys: bool = False
     watch_line: bool = False
     """The far end's hang-up is to be heard in the audio, whether or not anybody listens."""
+    wants: Wants = NOTHING
+    """What else is to be heard of it, and whether its level is evened out."""
     has_events: bool = False
     """Keys come as telephone-events: what the audio repeats of them is not heard again."""
     last_inband: tuple[str, int] = ("", -1)
@@ -198,9 +202,11 @@ class Engine:
         self._known: dict[str, tuple[int | None, ...]] = {}
         self._due: list[list[str]] = [[] for _ in range(REEL_TICKS)]
         self._started = 0
+        self.echo = EchoCanceller()
         self._dtmf = dtmf.DtmfDetector(_FIRST_CAPACITY)
         self.plan = plan
         self._tones = ToneDetector(plan, _FIRST_CAPACITY)
+        self._hearing = Hearing(_FIRST_CAPACITY)
 
     def use_plan(self, plan: TonePlan) -> None:
         """Another country's tones; only while there are no legs."""
@@ -225,6 +231,8 @@ class Engine:
         self.high = max(self.high, slot + 1)
         self.ring.reset(slot)
         self._expects[slot] = self.held[slot] = False
+        if door == "line":
+            self.echo.open(slot)
         leg = Leg(number, slot, door, name)
         self.legs[number] = leg
         self._by_slot[slot] = leg
@@ -241,8 +249,10 @@ class Engine:
             self.unbridge(leg.bridge.number)
         for recording, sides in self.recordings.items():
             self.recordings[recording] = tuple(None if n == number else n for n in sides)
+        self.echo.close(leg.slot)
         self._by_slot.pop(leg.slot)
         self._free.append(leg.slot)
+        self._hearing.forget(leg.slot)
         self._expects[leg.slot] = False
         if not self._by_slot:
             self._free.clear()
@@ -256,6 +266,7 @@ class Engine:
         capacity = self.ring.capacity
         self._dtmf.reserve(capacity)
         self._tones.reserve(capacity)
+        self._hearing.reserve(capacity)
         for name in ("_expects", "held", "_since", "_quiet_next"):
             old = getattr(self, name)
             new = np.zeros(capacity, old.dtype)
@@ -344,7 +355,8 @@ class Engine:
 
     # --- listening ---------------------------------------------------------------------------
 
-    def listen(self, number: int, keys: bool, tones: bool) -> None:
+    def listen(self, number: int, keys: bool, tones: bool, more: Wants = NOTHING) -> None:
+        """What to hear of a leg; `more` without its gain control, which `even_out` switches."""
         leg = self.legs.get(number)
         if leg is None:
             return
@@ -353,7 +365,25 @@ class Engine:
         if tones and not leg.listen_tones and not leg.watch_line:
             self._tones.reset(leg.slot)
         leg.listen_keys, leg.listen_tones = keys, tones
+        self._want(leg, replace(more, agc=leg.wants.agc))
         self._stale = True
+
+    def even_out(self, number: int, on: bool) -> None:
+        """Whether the leg's level is evened out for those who hear it."""
+        leg = self.legs.get(number)
+        if leg is not None:
+            self._want(leg, replace(leg.wants, agc=on))
+
+    def _want(self, leg: Leg, wants: Wants) -> None:
+        if leg.wants != wants:
+            leg.wants = wants
+            self._stale = True
+            self._hearing.want(leg.slot, leg.number, wants)
+
+    def speech_level(self, number: int) -> float | None:
+        """Active speech level of a leg that asked for it, dBm0; None while nobody has spoken."""
+        leg = self.legs.get(number)
+        return None if leg is None else self._hearing.speech_level(leg.slot)
 
     def key(self, leg: Leg, digit: str, source: protocol.Source, passed_on: bool = False) -> None:
         """A key that did not come as sound; in a bridge it is pressed on the other side too, as
@@ -444,7 +474,9 @@ class Engine:
     def tick(self) -> None:
         """Read, listen, mix. `begin_tick` and all that arrived came before."""
         ulaw, pcm = self.ring.read(self.high)
+        self.echo.tick(ulaw, pcm, self._out, self.ring.missing(self.high))
         self._listen(pcm)
+        pcm = self._hearing.even(ulaw, pcm)
         self._mix(ulaw, pcm)
         if self._segments:
             self._reel[self.now % REEL_TICKS, : self.high] = ulaw
@@ -460,6 +492,7 @@ class Engine:
         self.flush()
         self.now += ticks
         self.ring.skip(ticks, self.high)
+        self.echo.skip(ticks)
         for recording in self.recordings:
             self._tape.feed(recording, None, None, min(ticks, _MAX_SKIP))
         for segment in self._segments.values():
@@ -515,7 +548,7 @@ class Engine:
             (one.slot, other.slot)
             for bridge in self._bridges.values()
             for one, other in ((bridge.a, bridge.b), (bridge.b, bridge.a))
-            if other.play is None and other.keys is None
+            if other.play is None and other.keys is None and not one.wants.agc
         ]
         routes.through = (_index(slot for slot, _ in heard), _index(slot for _, slot in heard))
         routes.rooms = self._rooms()
@@ -557,6 +590,11 @@ class Engine:
                 self._events.append(protocol.ToneHeard(leg.number, heard.tone))
             if heard.ended and leg.watch_line and leg.far_end_gone is not None:
                 leg.far_end_gone()
+        self._events += self._hearing.listen(pcm, self.now)
+        for number in self._hearing.take_alerts():
+            # Call waiting's caller ID comes once a telephone has said that it can take it.
+            self.legs[number].keys = _Source(dtmf.key_sequence("D", 60, 0), False)
+            self._stale = True
 
     def _mix(self, ulaw: g711.Bytes, pcm: _F32) -> None:
         out = self._out[: self.high]

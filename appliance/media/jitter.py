@@ -33,7 +33,7 @@ from appliance.media import g711, plc, rtp, stretch
 from appliance.media.comfort import LISTEN_TICKS, ComfortNoise
 from appliance.media.depth import LOOK_TICKS, MUCH, NO_MARGIN, TARGET, Depth
 from appliance.media.drift import DriftMeter
-from appliance.media.slots import together, widen
+from appliance.media.slots import together, widen, windows
 
 FRAME: Final = 160
 FRAMES: Final = 64
@@ -142,7 +142,7 @@ class Jitter:
         for part in (self._plc, self._noise, self._drift, self._depth):
             part.reserve(capacity)
         # In a tuple: it is no state.
-        self._windows = (np.lib.stride_tricks.sliding_window_view(self.data, FRAME, axis=1),)
+        self._windows = (windows(self.data, FRAME),)
         self._due_sequence = self._due.view(">u2")[:, 1]
         self._due_stamp = self._due.view(">u4")[:, 1]
         self.capacity = capacity
@@ -495,6 +495,11 @@ class Jitter:
         """Sequence number and timestamp of the newest packet."""
         return int(self._sequence[slot]) & 0xFFFF, int(self._timestamp[slot])
 
+    def missing(self, count: int) -> npt.NDArray[np.bool_]:
+        """Which of slots 0 to `count` had nothing for the frame that was just read."""
+        missing: npt.NDArray[np.bool_] = self._lost[:count] > 0
+        return missing
+
     def skip(self, frames: int, count: int) -> None:
         """The clock moved on without us: what was due then is not played."""
         step = min(frames, FRAMES)
@@ -570,8 +575,9 @@ class Jitter:
         self.data.reshape(-1)[self._where(slots, start, FRAME)[mask]] = made[mask]
         self._lost[slots] += length
 
-    def _begin_loss(self, slots: _Int, start: _Int) -> None:
-        """What comes from `start` on is missing: prepare what is heard instead."""
+    def _begin_loss(self, slots: _Int, start: _Int, brief: bool = False) -> None:
+        """What comes from `start` on is missing: prepare what is heard instead; of a `brief` loss
+        the end is there already."""
         if not len(slots):
             return
         told = self._told(slots)
@@ -580,7 +586,7 @@ class Jitter:
         self._lost[slots[told]] = plc.LENGTH
         slots, start = slots[~told], start[~told]
         if len(slots):
-            self._plc.begin(slots, self._sound(slots, start - plc.HISTORY, plc.HISTORY))
+            self._plc.begin(slots, self._sound(slots, start - plc.HISTORY, plc.HISTORY), brief)
 
     def _told(self, slots: _Int) -> npt.NDArray[np.bool_]:
         return self._comfort[slots] > self._sequence[slots]
@@ -588,7 +594,9 @@ class Jitter:
     def _fill_in(self, slots: _Int, start: _Int) -> None:
         """Whole frames that are missing."""
         fresh = self._lost[slots] == 0
-        self._begin_loss(slots[fresh], start[fresh])
+        next_frame = (start // FRAME + 1) % FRAMES
+        brief = bool((self._fill[slots[fresh], next_frame[fresh]] >= FRAME).all())
+        self._begin_loss(slots[fresh], start[fresh], brief)
         lost = self._lost[slots]
         self._lost[slots] = lost + FRAME
         voice = lost < plc.LENGTH

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from appliance.media.slots import widen
+from appliance.media.slots import widen, windows
 
 HISTORY: Final = 390
 """Samples before the loss that are needed: three longest periods and a quarter (I.2.2)."""
@@ -37,6 +37,7 @@ _STEP: Final = 80
 """Samples by which past and future are brought in step."""
 _REACH: Final = 24
 """A frame is warped by so many samples at most: 15 %."""
+_BRIEF: Final = _FRAME + _STEP + _REACH
 _ALIKE: Final = 0.6
 
 _I64 = npt.NDArray[np.int64]
@@ -55,9 +56,8 @@ def find_period(history: _F32) -> _I64:
     half = history[:, HISTORY - _WINDOW - _LONGEST :: 2]
     size = _WINDOW // 2
     template = half[:, -size:]
-    windows = np.lib.stride_tricks.sliding_window_view(half, size, axis=1)
     # Window `j` begins _LONGEST - 2 j samples before the template.
-    candidates = windows[:, : (_LONGEST - _SHORTEST) // 2 + 1]
+    candidates = windows(half, size)[:, : (_LONGEST - _SHORTEST) // 2 + 1]
     product = np.einsum("njk,nk->nj", candidates, template)
     total = np.cumsum(half * half, axis=1, dtype=np.float64)
     energy = total[:, size - 1 :].copy()
@@ -75,10 +75,10 @@ def find_period(history: _F32) -> _I64:
     return np.take_along_axis(lags, best[:, None], axis=1)[:, 0]
 
 
-def _correlate(windows: _F32, template: _F32) -> _F32:
+def _correlate(pieces: _F32, template: _F32) -> _F32:
     """(n, lags): normalised, 1 is equal."""
-    product = np.einsum("njk,nk->nj", windows, template)
-    energy = np.einsum("njk,njk->nj", windows, windows)
+    product = np.einsum("njk,nk->nj", pieces, template)
+    energy = np.einsum("njk,njk->nj", pieces, pieces)
     own = np.einsum("nk,nk->n", template, template)
     alike: _F32 = product / np.sqrt((energy + 1) * (own + 1)[:, None])
     return alike
@@ -104,11 +104,12 @@ def _cycle(history: _F32, length: _I64, overlap: _I64, phase: _I64, count: int) 
     return _pick(smooth, at + (HISTORY - length)[:, None])
 
 
-def extend(history: _F32) -> tuple[_F32, _I64]:
-    """How each row of (n, 390) may go on for 60 ms, (n, 480), and the pitch periods."""
+def extend(history: _F32, count: int = LENGTH) -> tuple[_F32, _I64]:
+    """How each row of (n, 390) may go on for 60 ms, (n, 480), and the pitch periods. With less
+    than `LENGTH` only so much of it is made."""
     period = find_period(history)
     quarter = period // 4
-    made = np.empty((len(history), LENGTH), np.float32)
+    made = np.empty((len(history), count), np.float32)
     zero = np.zeros(len(history), np.int64)
     # Each part runs on for the longest overlap into the next.
     tail = _LONGEST // 4
@@ -116,7 +117,7 @@ def extend(history: _F32) -> tuple[_F32, _I64]:
     phase_two = _PLAIN % period
     two = _cycle(history, 2 * period, quarter, phase_two, _PLAIN + tail)
     phase_three = (phase_two + _PLAIN) % (2 * period)
-    three = _cycle(history, 3 * period, quarter, phase_three, LENGTH - 2 * _PLAIN)
+    three = _cycle(history, 3 * period, quarter, phase_three, count - 2 * _PLAIN)
     fade = np.clip(np.arange(tail) / quarter[:, None], 0, 1).astype(np.float32)
     made[:, :_PLAIN] = one[:, :_PLAIN]
     made[:, _PLAIN : 2 * _PLAIN] = two[:, :_PLAIN]
@@ -140,11 +141,13 @@ class Concealer:
         self._made = widen(self._made, capacity)
         self._quarter = widen(self._quarter, capacity)
 
-    def begin(self, slots: _I64, history: _F32) -> None:
-        """A loss begins for these; (n, 390) samples came before it."""
-        made, period = extend(history)
-        made *= self._gain[:LENGTH]
-        self._made[slots, :LENGTH] = np.clip(made, -32124, 32124)
+    def begin(self, slots: _I64, history: _F32, brief: bool = False) -> None:
+        """A loss begins for these; (n, 390) samples came before it. It is `brief` if `bridge` will
+        end it after one frame."""
+        count = _BRIEF if brief else LENGTH
+        made, period = extend(history, count)
+        made *= self._gain[:count]
+        self._made[slots, :count] = np.clip(made, -32124, 32124)
         self._quarter[slots] = period // 4
 
     def take(self, slots: _I64, since: _I64, count: int) -> tuple[_F32, _F32]:
@@ -162,12 +165,9 @@ class Concealer:
         seems to have been before.
         """
         period = 4 * self._quarter[slots]
-        at = np.minimum(since, LENGTH - _FRAME)[:, None] + np.arange(_FRAME + _STEP + _REACH)
+        at = np.minimum(since, LENGTH - _FRAME)[:, None] + np.arange(_BRIEF)
         past = self._made[slots[:, None], at].astype(np.float32)
-        windows = np.lib.stride_tricks.sliding_window_view(
-            past[:, _FRAME - _REACH :], _STEP, axis=1
-        )
-        alike = _correlate(windows, future[:, :_STEP])
+        alike = _correlate(windows(past[:, _FRAME - _REACH :], _STEP), future[:, :_STEP])
         shift = np.arange(-_REACH, _REACH + 1)
         alike[np.abs(shift)[None, :] > period[:, None] // 2] = -1
         best = np.argmax(alike, axis=1)
@@ -180,8 +180,7 @@ class Concealer:
         made = left + part * (_pick(past, whole + 1) - left)
 
         lags = np.arange(_SHORTEST, _LONGEST + 1)
-        windows = np.lib.stride_tricks.sliding_window_view(future[:, _SHORTEST:], 40, axis=1)
-        alike = _correlate(windows, future[:, :40])
+        alike = _correlate(windows(future[:, _SHORTEST:], 40), future[:, :40])
         alike[np.abs(lags[None, :] - period[:, None]) > period[:, None] // 5] = -1
         period = lags[np.argmax(alike, axis=1)]
         before = _pick(future, (time - _FRAME) % period[:, None])

@@ -35,6 +35,7 @@ from appliance.media.doors import (
     line_factory,
     line_message,
 )
+from appliance.media.dsp.hearing import Wants
 from appliance.media.engine import Engine, Leg
 from appliance.media.library import Library
 from appliance.media.packet_io import PacketIO, PortTaken
@@ -97,7 +98,7 @@ class MediaProcess(PeerOwner):
             protocol.Music: self._music,
             protocol.PlayTone: lambda c: self._engine.tone(c.leg, c.tone),
             protocol.StopPlay: lambda c: self._engine.stop_play(c.leg),
-            protocol.Listen: lambda c: self._engine.listen(c.leg, c.keys, c.tones),
+            protocol.Listen: self._listen,
             protocol.SendKeys: lambda c: self._engine.send_keys(c.leg, c.digits),
             protocol.Bridge: lambda c: self._engine.bridge(c.bridge, c.a, c.b),
             protocol.Unbridge: lambda c: self._engine.unbridge(c.bridge),
@@ -120,8 +121,8 @@ class MediaProcess(PeerOwner):
         self._library = Library()
         self._engine = Engine(plan_for("de"), self._recorder)
         self._io = PacketIO(self._engine)
-        self._beat = Beat(self._loop, self._wake)
         self._quality = QualityWatch(self._engine, self._far_end)
+        self._beat = Beat(self._loop, self._wake)
         server: asyncio.Server | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -290,16 +291,26 @@ class MediaProcess(PeerOwner):
             peer = self._peers.get(leg.name)
             if peer is not None:
                 peer.legs.discard(number)
+                if not peer.legs and peer.peer is not None:
+                    peer.peer.rest()
 
     def _far_end(self, leg: Leg) -> Far | None:
         """What is known of how a leg's other side hears us."""
         if leg.door == "rtp":
             return self._io.far_end(leg.number)
         door = self._peers.get(leg.name) if leg.door == "peer" else None
-        said = None if door is None or door.peer is None else door.peer.far_end()
-        if said is None:
+        if door is None or door.peer is None:
             return None
-        return Far(said.sent, said.lost, said.jitter_ms, said.round_trip_ms, secure=True)
+        said = door.peer.quality()
+        # Until a report of ours came back nothing is known of what the page hears.
+        reported = said.round_trip_ms is not None and said.far_packets > 0
+        return Far(
+            said.far_packets,
+            min(1.0, max(0, said.far_lost) / said.far_packets) if reported else None,
+            said.far_jitter_ms if reported else None,
+            said.round_trip_ms,
+            secure=True,
+        )
 
     def _fail_leg(self, number: int, reason: str) -> None:
         self._close_leg(number)
@@ -327,6 +338,7 @@ class MediaProcess(PeerOwner):
             c.rtcp_mux,
             c.srtp,
         )
+        self._engine.even_out(c.leg, c.agc)
 
     def _open_line(self, command: protocol.OpenLine) -> None:
         self._close_leg(command.leg)
@@ -342,6 +354,7 @@ class MediaProcess(PeerOwner):
         leg.send_keys = driver.send_keys
         leg.far_end_gone = lambda: self._far_end_gone(line)
         leg.device_keys = driver.caps.device_keys
+        self._engine.even_out(command.leg, command.agc)
         self._follow_hook(line)
 
     def _open_peer(self, command: protocol.OpenPeer) -> None:
@@ -353,6 +366,10 @@ class MediaProcess(PeerOwner):
         self._open_leg(command.leg, "peer", command.peer)
         peer.legs.add(command.leg)
         self._engine.expect_audio(command.leg, peer.connected)
+
+    def _listen(self, c: protocol.Listen) -> None:
+        more = Wants(c.tones, c.fax, c.machine, c.caller_id, c.level)
+        self._engine.listen(c.leg, c.keys, c.tones, more)
 
     # --- sounds -----------------------------------------------------------------------------
 
@@ -566,6 +583,7 @@ class MediaProcess(PeerOwner):
         engine = self._engine
         engine.begin_tick()
         self._io.receive()
+        self._read_peers()
         engine.tick()
         self._io.send()
         self._write_doors()
@@ -585,6 +603,12 @@ class MediaProcess(PeerOwner):
             self._ticking = False
             self._beat.at(None)
             gc.collect()
+
+    def _read_peers(self) -> None:
+        # A list: what arrives may be the end of a peer.
+        for door in list(self._peers.values()):
+            if door.legs and door.peer is not None:
+                door.peer.receive()
 
     def _write_doors(self) -> None:
         out = self._engine.out

@@ -21,8 +21,8 @@ _OWN_MS: Final = 2 * FRAME_MS
 """One frame fills a packet, and one tick passes before what was read is sent on."""
 _FAR_BUFFER_MS: Final = 40.0
 """The least that phones wait in their own jitter buffers."""
-ROBUSTNESS: Final = emodel.BPL_PLAIN
-"""Of what we do about a lost packet: the last frame again, fading out."""
+ROBUSTNESS: Final = emodel.BPL_CONCEALED
+"""Of what we do about a lost packet, see `appliance.media.plc`."""
 MAX_JITTER_MS: Final = 5000.0
 
 Door = Literal["rtp", "line", "peer"]

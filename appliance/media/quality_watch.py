@@ -4,6 +4,7 @@ other side, at a tick of each leg's own, so that many legs do not come at once."
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from appliance.media import protocol, quality
@@ -82,9 +83,14 @@ class QualityWatch:
         ring, slot = self._engine.ring, account.leg.slot
         account.reported_at = self._engine.now
         packets = account.leg.door != "line"
+        far = self._far_of(account.leg) or Far()
+        pace = ring.ppm(slot)
+        if pace is not None:
+            # Measured on the audio itself, which is worth more than what reports say.
+            far = replace(far, clock_ppm=pace)
         return account.meter.report(
             float(ring.jitter[slot]) / 8 if packets else 0.0,
             ring.delay_ms(slot) if ring.ssrc[slot] >= 0 else 0.0,
-            self._far_of(account.leg),
+            far,
             closed,
         )

@@ -12,6 +12,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from appliance.media.slots import windows
+
 SHORTEST: Final = 40
 LONGEST: Final = 120
 """Samples by which a frame may change: 5 to 15 ms."""
@@ -27,9 +29,9 @@ _F32 = npt.NDArray[np.float32]
 
 def _alike(pieces: _F32, template: _F32, lags: _I64, most: _I64) -> tuple[_I64, _F32]:
     """For each row the lag whose piece is most like the template, and how much: 1 is equal."""
-    windows = np.lib.stride_tricks.sliding_window_view(pieces, SEAM, axis=1)
-    product = np.einsum("njk,nk->nj", windows, template)
-    energy = np.einsum("njk,njk->nj", windows, windows)
+    seams = windows(pieces, SEAM)
+    product = np.einsum("njk,nk->nj", seams, template)
+    energy = np.einsum("njk,njk->nj", seams, seams)
     own = np.einsum("nk,nk->n", template, template)
     alike = (product + 1) / np.sqrt((energy + 1) * (own + 1)[:, None])
     alike[lags[None, :] > np.maximum(most, SHORTEST)[:, None]] = -1

@@ -139,6 +139,8 @@ class ModemLine(Table):
     """Where a ring goes: `menu:<id>`, `queue:<id>` or `phone:<extension>`."""
     number: Number | None = None
     cid_wait_s: Annotated[float, Field(ge=0, le=10)] = 3.0
+    fax: str | None = None
+    """Where a caller goes who turns out to be a fax machine, as `route`; None leaves it alone."""
 
 
 class Trunk(Table):
@@ -429,6 +431,15 @@ class Recording(Table):
     announce: Prompt | None = None
     """Played before the first menu or queue where the law asks for it."""
     keep_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    format: Literal["opus", "flac", "wav"] = "opus"
+    """What a recording becomes after its call; while the call lasts it is WAV."""
+
+
+class Media(Table):
+    """How the audio is carried; most boxes need none of this."""
+
+    processes: Annotated[int, Field(ge=0, le=16)] = 0
+    """0: by the number of processor cores, see `appliance.app.media_processes`."""
 
 
 class Sip(Table):
@@ -474,6 +485,7 @@ class Site(Table):
     steps: dict[Id, Step] = {}
     hours: dict[Id, Hours] = {}
     recording: Recording = Recording()
+    media: Media = Media()
     sip: Sip = Sip()
     web: Web = Web()
     numbering: Numbering = Numbering()

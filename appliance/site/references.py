@@ -73,6 +73,8 @@ def _routes(site: Site) -> Iterator[Problem]:
 def _all_routes(site: Site) -> Iterator[tuple[str, str, frozenset[RouteKind]]]:
     for name, line in site.lines.items():
         yield f"lines.{name}.route", line.route, FROM_LINE
+        if line.kind == "modem" and line.fax is not None:
+            yield f"lines.{name}.fax", line.fax, FROM_LINE
         if line.kind == "trunk":
             for number, route in line.numbers.items():
                 yield f"lines.{name}.numbers.{key(number)}", route, FROM_LINE

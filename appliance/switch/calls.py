@@ -18,7 +18,7 @@ from appliance.events import (
 )
 from appliance.media import protocol as p
 from appliance.switch.actions import HoldMusic, Hush
-from appliance.switch.legs import answer, drop
+from appliance.switch.legs import answer, drop, listen
 from appliance.switch.model import Call, Leg, World
 
 LIVE_PATIENCE_MS: Final = 2000
@@ -75,7 +75,7 @@ def try_bridge(w: World, call: Call) -> None:
     w.media(p.PlayTone(call.a.id, None))
     w.media(p.PlayTone(b.id, None))
     for leg in (call.a, b):
-        w.media(p.Listen(leg.id, keys=leg.kind == "sip", tones=leg.kind == "line"))
+        listen(w, leg, keys=leg.kind == "sip")
     call.bridge = w.number()
     call.bridge_live = False
     call.live_by = w.now + LIVE_PATIENCE_MS
@@ -165,19 +165,12 @@ def _record(w: World, call: Call, b: Leg) -> None:
 
 
 def _point_recording(w: World, call: Call, *, silent: bool) -> None:
-    running = w.mirror.recordings.get(call.recording or "")
+    running = w.recordings.get(call.recording or "")
     if running is None:
         return
     left = None if silent else call.a.id
     right = None if silent or call.b is None else call.b.id
     w.media(p.StartRecording(running.recording, running.path, left, right))
-
-
-def restart_recording(w: World, call: Call) -> None:
-    """After the media process was lost: the talk goes on in a new part."""
-    call.recording = None
-    if call.bridge is not None and call.b is not None:
-        _record(w, call, call.b)
 
 
 def stop_recording(w: World, call: Call) -> None:

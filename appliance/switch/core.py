@@ -8,7 +8,7 @@ of calls runs in seconds and every test drives the machine that serves the lines
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from appliance import live
@@ -26,7 +26,7 @@ from appliance.events import (
 from appliance.media import protocol as p
 from appliance.sip import events as sip
 from appliance.site.model import Site
-from appliance.switch import calls, queueing, requests, routing, verdicts
+from appliance.switch import calls, heard, queueing, requests, routing, verdicts
 from appliance.switch.actions import Action, SipReanswer, SipReject
 from appliance.switch.dialplan import resolve
 from appliance.switch.legs import (
@@ -210,31 +210,20 @@ class Switch:
     # --- media ------------------------------------------------------------------------------
 
     def media_up(self, now: int) -> None:
-        """A fresh media process took `Setup`: give it everything that should exist."""
+        """Every media process is ready."""
         w = self.w
         w.now = now
         w.media_ready = True
         w.clear("media")
-        interrupted = w.mirror.interrupted()
-        for command in w.mirror.replay():
-            if not isinstance(command, p.Setup):
-                w.media(command)
-        w.mirror.recordings.clear()
-        for call in list(w.calls.values()):
-            calls.restart_recording(w, call)
-        for ended in interrupted:
-            self._media_event(ended)
         self._settle()
 
-    def media_lost(self, now: int) -> None:
-        """The media process is gone. Calls on SIP go on, on the same ports, when it is back;
-        a modem without its driver has hung up. Heard again before it is back (a connection to the
-        socket of a dying process), it changes nothing."""
+    def media_lost(self, now: int, *, left: int = 0, legs: Collection[int] | None = None) -> None:
+        """A media process is gone with these legs (None: all); `left` others carry calls. What it
+        takes with it comes as events of lines and pages, everything else goes on as soon as it is
+        back."""
         w = self.w
         w.now = now
-        if not w.media_ready:
-            return
-        w.media_ready = False
+        w.media_ready = w.media_ready and left > 0
         w.alarm(
             "media",
             "critical",
@@ -242,24 +231,7 @@ class Switch:
             "The audio process stopped; calls on SIP phones continue in a moment.",
             "If this repeats, send the log to support.",
         )
-        for recording in list(w.mirror.recordings):
-            call = next((c for c in w.calls.values() if c.recording == recording), None)
-            if call is not None:
-                w.fact(
-                    RecordingEnded(
-                        at=now,
-                        call=call.id,
-                        recording=recording,
-                        duration_ms=max(0, now - call.talk_since),
-                        reason="media_lost",
-                    )
-                )
-        verdicts.media_lost(w)
-        for line in w.lines:
-            self._line_down(line, "The audio process is restarting.")
-        for desk in w.desks.values():
-            if desk.peer == "connected":
-                self._peer_state(desk.id, "lost")
+        verdicts.media_lost(w, legs)
         self._settle()
 
     def _media_event(self, event: p.Message) -> None:
@@ -268,7 +240,6 @@ class Switch:
             case p.Key():
                 self._key(event.leg, event.digit, event.source)
             case p.PlayEnded():
-                w.mirror.played(event.leg, event.token)
                 self._play_ended(event.token)
             case p.BridgeLive():
                 for call in w.calls.values():
@@ -283,7 +254,7 @@ class Switch:
                 self._leg_quiet(event)
             case p.RecordingClosed():
                 call_id = event.recording.rpartition("-")[0]
-                w.mirror.recordings.pop(event.recording, None)
+                w.recordings.pop(event.recording, None)
                 for call in w.calls.values():
                     if call.recording == event.recording:
                         call.recording = None
@@ -296,6 +267,10 @@ class Switch:
                         reason=event.reason,
                     )
                 )
+            case p.ToneHeard():
+                heard.tone(w, event)
+            case p.FaxHeard():
+                heard.fax(w, event)
             case p.PeerState():
                 self._peer_state(event.peer, event.state)
             case p.LegQuality():
@@ -472,7 +447,7 @@ class Switch:
             # Nobody hung up: the modem vanished or had to be started again.
             calls.end_call(w, call, "system", "line_lost", gone=leg)
             return
-        cause = "abandoned" if isinstance(event, p.LineRingEnded) else "normal"
+        cause = "abandoned" if isinstance(event, p.LineRingEnded) else leg.refusal or "normal"
         calls.end_call(w, call, "caller" if leg is call.a else "callee", cause, gone=leg)
 
     # --- sip --------------------------------------------------------------------------------

@@ -146,7 +146,7 @@ def _answer_sip(w: World, leg: Leg) -> bool:
             leg.port = None
             return False
         text, session = answered
-    w.media(p.OpenRtp(leg.id, w.site.sip.host, port))
+    w.media(p.OpenRtp(leg.id, w.site.sip.host, port, near=_near(leg)))
     if session is not None:
         aim(w, leg, session)
     w.act(SipAnswer(leg.sip, text))
@@ -154,9 +154,22 @@ def _answer_sip(w: World, leg: Leg) -> bool:
     return True
 
 
+def _near(leg: Leg) -> int | None:
+    """A leg of the same call, by which this one may have its audio."""
+    return next((other.id for other in leg.call.legs if other is not leg), None)
+
+
+def listen(w: World, leg: Leg, *, keys: bool) -> None:
+    """Hear keys of this leg or not; of a line also the exchange's tones, and fax machines where
+    the site document says where they go."""
+    settings = w.site.lines.get(leg.line or "")
+    fax = settings is not None and settings.kind == "modem" and settings.fax is not None
+    w.media(p.Listen(leg.id, keys=keys, tones=leg.kind == "line", fax=fax and leg.incoming))
+
+
 def went_up(w: World, leg: Leg) -> None:
     """Audio of the leg is open: the party is off-hook."""
-    leg.state = "up"
+    leg.state, leg.up_at = "up", w.now
     w.fact(Answered(at=w.now, call=leg.call.id, party=leg.party))
 
 
@@ -189,7 +202,7 @@ def invite(
         settings = w.site.lines[trunk]
         assert settings.kind == "trunk"
         caller, name = settings.caller_id or settings.username or call.caller, None
-    w.media(p.OpenRtp(leg.id, w.site.sip.host, port))
+    w.media(p.OpenRtp(leg.id, w.site.sip.host, port, near=_near(leg)))
     assert leg.sip is not None
     w.act(SipInvite(leg.sip, target, trunk, caller, name, port))
     return leg

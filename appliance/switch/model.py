@@ -21,7 +21,6 @@ from appliance.sip.sdp import Offer, Session
 from appliance.site.hours import is_open
 from appliance.site.model import Language, Person, Prompt, Site
 from appliance.switch.actions import Action, Media, Speak
-from appliance.switch.mirror import MediaMirror
 from appliance.switch.ports import PortPool
 from appliance.switch.verdicts import QualityBook
 
@@ -50,6 +49,12 @@ class Leg:
     remote_host: str = ""
     port: int | None = None
     session: Session | None = None
+    up_at: int = 0
+    """When it went up."""
+    rang: bool = False
+    """The exchange was heard to ring the far end."""
+    refusal: str | None = None
+    """Why the far end cannot be had, as the exchange's tones said it."""
     acd_offer: str | None = None
     """The acd's offer that this leg rings for."""
     quality: p.LegQuality | None = None
@@ -154,8 +159,9 @@ class World:
     tokens: dict[int, tuple[str, Purpose, int]] = field(default_factory=dict)
     """Prompt token -> call, purpose, the menu's own token."""
     alarms: dict[str, LiveAlarm] = field(default_factory=dict)
-    mirror: MediaMirror = field(default_factory=MediaMirror)
     quality: QualityBook = field(default_factory=QualityBook)
+    recordings: dict[str, p.StartRecording] = field(default_factory=dict)
+    """What is being recorded, as it was commanded last."""
     media_ready: bool = False
     recording_allowed: bool = True
     facts: list[Fact] = field(default_factory=list)
@@ -177,7 +183,10 @@ class World:
         self.actions.append(action)
 
     def media(self, command: p.Command) -> None:
-        self.mirror.note(command)
+        if isinstance(command, p.StartRecording):
+            self.recordings[command.recording] = command
+        elif isinstance(command, p.StopRecording):
+            self.recordings.pop(command.recording, None)
         self.actions.append(Media(command))
 
     def number(self) -> int:

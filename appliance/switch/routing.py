@@ -16,7 +16,7 @@ from appliance.site.routes import Route, parse_route
 from appliance.switch.actions import AskProgram, HoldMusic, Hush
 from appliance.switch.calls import answer_caller, end_call, free_agents, try_bridge
 from appliance.switch.dialplan import Destination, resolve
-from appliance.switch.legs import add_leg, drop, invite, show_ringing
+from appliance.switch.legs import add_leg, drop, invite, listen, show_ringing
 from appliance.switch.model import Call, Leg, World
 
 MAX_HOPS: Final = 10
@@ -136,7 +136,7 @@ def greet(w: World, call: Call) -> None:
     if queue is None or call.bridge is not None:
         return
     w.act(HoldMusic(call.a.id, queue.music or ""))
-    w.media(p.Listen(call.a.id, keys=False, tones=call.a.kind == "line"))
+    listen(w, call.a, keys=False)
     if call.linked_agent is None:
         welcome = queue.welcome or phrases.phrase("busy", call.language)
         w.speak(call, (welcome,), "queue")
@@ -156,7 +156,7 @@ def start_menu(w: World, call: Call, first: Route) -> None:
         call.called,
     )
     call.menu = MenuRun(scene, call.id, first)
-    w.media(p.Listen(call.a.id, keys=True, tones=call.a.kind == "line"))
+    listen(w, call.a, keys=True)
     carry_out(w, call, call.menu.start(w.now))
 
 

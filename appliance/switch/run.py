@@ -13,23 +13,25 @@ import dataclasses
 import logging
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from appliance import ipc, live
 from appliance.acd import events as acd
 from appliance.clock import Clock
-from appliance.events import Fact
+from appliance.events import Fact, RecordingEnded, RecordingStarted
 from appliance.ledger.errors import LedgerFull
 from appliance.ledger.reader import Reader
 from appliance.ledger.retention import delete_expired
 from appliance.ledger.writer import Ledger
 from appliance.media import protocol as p
 from appliance.media.client import MediaClient
+from appliance.media.finish import measure
 from appliance.media.prompts import PromptStore
-from appliance.media.recorder import repair
+from appliance.media.wav import WavError
 from appliance.sip import events as sip
 from appliance.sip import sdp
 from appliance.sip.endpoint import Endpoint
@@ -42,6 +44,9 @@ from appliance.switch import actions as act
 from appliance.switch import legs
 from appliance.switch.contacts import load_contacts, save_contacts
 from appliance.switch.core import Switch
+from appliance.switch.finishing import Finishing
+from appliance.switch.pool import MediaPool, link_ports
+from appliance.switch.ports import PortPool
 from appliance.switch.programs import Programs
 from appliance.switch.requests import Unwilling
 from appliance.switch.snapshot import snapshot
@@ -69,7 +74,9 @@ Step = Callable[[int], None]
 class Control:
     """The control process. `run` ends when cancelled or after `stop`."""
 
-    def __init__(self, site: Site, data: Path, *, media_socket: Path, control_socket: Path) -> None:
+    def __init__(
+        self, site: Site, data: Path, *, media_sockets: Sequence[Path], control_socket: Path
+    ) -> None:
         self.site = site
         self.data = data
         self.clock = Clock()
@@ -77,9 +84,14 @@ class Control:
         self._ids = 0
         self._boot = boot
         self.switch = Switch(site, str(data), self._new_id)
-        self._media_socket = media_socket
+        self._media_sockets = media_sockets
         self._control_socket = control_socket
-        self._media = MediaClient()
+        self._media = [MediaClient() for _ in media_sockets]
+        self._pool = MediaPool(
+            len(media_sockets), PortPool(*link_ports(site.sip.rtp_ports)), _media_setup(site)
+        )
+        self._finishing = Finishing(data, site.recording.format)
+        self._recording_paths: dict[str, str] = {}
         self._steps: deque[Step] = deque()
         self._replies: deque[Callable[[], None]] = deque()
         """Answers to requests, given when the facts of their step are on disk."""
@@ -126,30 +138,40 @@ class Control:
             tls=await asyncio.to_thread(_tls_context, self.site, self.data),
         )
         try:
-            async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
-                self._sounds = Sounds(
-                    PromptStore(self.data), self.data, tasks, self._send_media, self._on_media
-                )
-                tasks.create_task(self._warm())
-                tasks.create_task(self._media_loop())
-                tasks.create_task(self._mark_alive())
-                tasks.create_task(self._delete_old_recordings())
-                await self._endpoint.start()
-                self._endpoint.restore_bindings(load_contacts(self.data / "phones.json"))
-                tasks.create_task(self._keep_contacts())
-                server = await ipc.serve(self._control_socket, live.Request, self._on_client)
-                pump = tasks.create_task(self._pump())
+            async with asyncio.TaskGroup() as audio:
+                # Stopping in order still needs them, so they outlive everything else.
+                loops = [audio.create_task(self._media_loop(n)) for n in range(len(self._media))]
                 try:
-                    await asyncio.get_running_loop().create_future()
+                    await self._serve()
+                except asyncio.CancelledError:
+                    await self._stop()
+                    raise
                 finally:
-                    server.close()
-                    pump.cancel()
-        except asyncio.CancelledError:
-            await self._stop()
-            raise
+                    for loop in loops:
+                        loop.cancel()
         finally:
             await self._ledger.close()
+
+    async def _serve(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            self._sounds = Sounds(
+                PromptStore(self.data), self.data, tasks, self._send_media, self._on_media
+            )
+            tasks.create_task(self._warm())
+            tasks.create_task(self._mark_alive())
+            tasks.create_task(self._delete_old_recordings())
+            tasks.create_task(self._finishing.run())
+            await self._endpoint.start()
+            self._endpoint.restore_bindings(load_contacts(self.data / "phones.json"))
+            tasks.create_task(self._keep_contacts())
+            server = await ipc.serve(self._control_socket, live.Request, self._on_client)
+            pump = tasks.create_task(self._pump())
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                server.close()
+                pump.cancel()
 
     async def _warm(self) -> None:
         await self._sounds.first(self.site)
@@ -219,15 +241,15 @@ class Control:
     def _repair(self, path: str) -> int:
         """Duration in ms of a recording that a crash left open; 0 when there is no such file."""
         try:
-            return repair(self.data / path)
-        except (OSError, ValueError) as error:
+            return measure(self.data / path)
+        except (OSError, WavError) as error:
             log.error("recording %s cannot be repaired: %s", path, error)
             return 0
 
     async def _stop(self) -> None:
         """Say goodbye to every call, wait a little for the recordings, close the books."""
         self._stopping = True
-        running = set(self.switch.w.mirror.recordings)
+        running = set(self.switch.w.recordings)
         self.switch.stop(self.clock.now())
         facts, actions = self.switch.take()
         last = facts.pop()
@@ -240,16 +262,15 @@ class Control:
         await self._append([last])
 
     async def _await_closed(self, recordings: set[str]) -> None:
-        if not recordings or not self._media.connected:
-            return
-        async for event in self._media.events():
-            if isinstance(event, p.RecordingClosed | p.LegQuality):
-                self.switch.handle(event, self.clock.now())
-                await self._append(self.switch.take()[0])
-            if isinstance(event, p.RecordingClosed):
-                recordings.discard(event.recording)
-            if not recordings:
+        """Take the steps that the media processes bring until these are closed."""
+        while True:
+            self._wake.clear()
+            while self._steps:
+                self._steps.popleft()(self.clock.now())
+            await self._append(self.switch.take()[0])
+            if not recordings & self._pool.recordings:
                 return
+            await self._wake.wait()
 
     # --- the loop ---------------------------------------------------------------------------
 
@@ -321,6 +342,17 @@ class Control:
         else:
             self._unsaved = []
             w.clear("ledger")
+            self._finish_recordings(waiting)
+
+    def _finish_recordings(self, facts: list[Fact]) -> None:
+        """Those that ended, as the ledger has it."""
+        for fact in facts:
+            if isinstance(fact, RecordingStarted):
+                self._recording_paths[fact.recording] = fact.path
+            elif isinstance(fact, RecordingEnded):
+                path = self._recording_paths.pop(fact.recording, None)
+                if path is not None:
+                    self._finishing.add(path)
 
     # --- publishing -------------------------------------------------------------------------
 
@@ -366,16 +398,23 @@ class Control:
     # --- actions ----------------------------------------------------------------------------
 
     def _send_media(self, command: p.Command) -> None:
-        """A command that was not noted by the switch (sounds)."""
-        self.switch.w.mirror.note(command)
-        self._media.send(command)
+        self._pool.command(command, self.clock.now())
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """What the pool has to say: to the media processes now, to the switch as steps."""
+        commands, events = self._pool.take()
+        for process, command in commands:
+            self._media[process].send(command)
+        for event in events:
+            self._on_media(event)
 
     def _carry_out(self, action: act.Action) -> None:
         match action:
             case act.Media(command=command):
                 if isinstance(command, p.CloseLeg):
                     self._sounds.forget(command.leg)
-                self._media.send(command)
+                self._send_media(command)
             case act.Speak():
                 self._sounds.speak(action)
             case act.Hush(leg=leg):
@@ -454,42 +493,30 @@ class Control:
             if future is not None and not future.done():
                 future.set_result(event)
             return
-        if isinstance(event, p.MediaReady):
-            self._push(self.switch.media_up)
-            return
         self._push(lambda now: self.switch.handle(event, now))
 
-    async def _media_loop(self) -> None:
-        """Keep a connection to the media process; tell the switch when it comes and goes."""
+    async def _media_loop(self, process: int) -> None:
+        """Keep a connection to a media process; tell the switch when it comes and goes."""
+        client, path = self._media[process], self._media_sockets[process]
         while True:
             try:
-                await self._media.connect(self._media_socket, patience=3600)
+                await client.connect(path, patience=3600)
             except ipc.Disconnected:
                 continue
-            setup = p.Setup(
-                lines=tuple(
-                    p.LineSetup(
-                        line_id,
-                        "modem",
-                        self.site.office.country,
-                        {
-                            "device": line.device,
-                            "profile": line.profile,
-                            "cid_wait_s": str(line.cid_wait_s),
-                        },
-                    )
-                    for line_id, line in self.site.lines.items()
-                    if line.kind == "modem"
-                ),
-                country=self.site.office.country,
-            )
-            self._send_media(setup)
-            async for event in self._media.events():
-                self._on_media(event)
+            self._pool.connected(process)
+            self._pass_on()
+            async for event in client.events():
+                self._pool.event(process, event, self.clock.now())
+                self._pass_on()
+                if isinstance(event, p.MediaReady) and self._pool.complete:
+                    self._push(self.switch.media_up)
             if self._stopping:
                 return
-            log.error("the media process is gone; waiting for it to come back")
-            self._push(self.switch.media_lost)
+            log.error("media process %d is gone; waiting for it to come back", process)
+            self._pool.lost(process, self.clock.now())
+            self._pass_on()
+            left = self._pool.ready
+            self._push(partial(self.switch.media_lost, left=left, legs=self._pool.legs_of(process)))
 
     # --- clients (the web process) ----------------------------------------------------------
 
@@ -560,7 +587,7 @@ class Control:
         ref = self._ids
         future: asyncio.Future[p.PeerAnswer] = asyncio.get_running_loop().create_future()
         self._offers[ref] = future
-        self._media.send(p.OfferPeer(request.agent, ref, request.sdp))
+        self._send_media(p.OfferPeer(request.agent, ref, request.sdp))
         try:
             async with asyncio.timeout(PEER_TIMEOUT_S):
                 answer = await future
@@ -586,6 +613,26 @@ def _tls_context(site: Site, data: Path) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     return context
+
+
+def _media_setup(site: Site) -> p.Setup:
+    return p.Setup(
+        lines=tuple(
+            p.LineSetup(
+                line_id,
+                "modem",
+                site.office.country,
+                {
+                    "device": line.device,
+                    "profile": line.profile,
+                    "cid_wait_s": str(line.cid_wait_s),
+                },
+            )
+            for line_id, line in site.lines.items()
+            if line.kind == "modem"
+        ),
+        country=site.office.country,
+    )
 
 
 def _sip_config(site: Site, secrets: Secrets) -> SipConfig:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from appliance.events import Transfer
 from appliance.switch.actions import HoldMusic
 from appliance.switch.calls import free_agents, music_of, release_hold, stop_recording, unbridge
@@ -28,29 +30,29 @@ def blind(w: World, call: Call, by: Leg, number: str) -> None:
     destination = resolve(w.site, number)
     _check(w, destination, number)
     entry = call.entry
-    release_hold(w, call)
-    unbridge(w, call)
-    stop_recording(w, call)
-    w.fact(
-        Transfer(
-            at=w.now,
-            call=call.id,
-            mode="queue" if destination.kind == "queue" else "blind",
-            by=by.party,
-            to=_party(destination),
-            entry=entry,
-        )
-    )
-    drop(w, by)
-    call.a, call.b = other, None
-    free_agents(w, call)
-    _forget_talk(call)
+    let_go(w, call, by, "queue" if destination.kind == "queue" else "blind", _party(destination))
     w.act(HoldMusic(other.id, music_of(w, call)))
     if destination.kind == "queue":
         enter(w, call, destination.target, parent=entry)
     else:
         call.queue = None
         dial(w, call, destination)
+
+
+def let_go(w: World, call: Call, by: Leg, mode: Literal["blind", "queue"], to: str) -> None:
+    """`by` leaves the talk and passes the call on; the other is its caller from now on."""
+    other = call.b if by is call.a else call.a
+    assert other is not None
+    release_hold(w, call)
+    unbridge(w, call)
+    stop_recording(w, call)
+    w.fact(
+        Transfer(at=w.now, call=call.id, mode=mode, by=by.party, to=to, entry=call.entry),
+    )
+    drop(w, by)
+    call.a, call.b = other, None
+    free_agents(w, call)
+    _forget_talk(call)
 
 
 def _forget_talk(call: Call) -> None:

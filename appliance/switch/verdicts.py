@@ -8,6 +8,7 @@ closes it; until then `QualityBook` knows whose it is.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -66,11 +67,13 @@ def heard(w: World, event: p.LegQuality) -> None:
         _settle(w, *owner, event)
 
 
-def media_lost(w: World) -> None:
-    """What was known of the legs is their last word; a fresh media process counts from nothing."""
-    w.quality.closing.clear()
+def media_lost(w: World, legs: Collection[int] | None = None) -> None:
+    """What was known of these legs (None: of all) is their last word; a fresh media process counts
+    from nothing."""
+    if legs is None:
+        w.quality.closing.clear()
     for leg in w.legs.values():
-        if leg.quality is not None:
+        if leg.quality is not None and (legs is None or leg.id in legs):
             _settle(w, leg.call.id, leg.party, _device(leg), leg.quality)
             leg.quality = None
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from appliance.browser.port import FarEnd, PeerRefused, PeerSink
+from appliance.browser.port import PeerQuality, PeerRefused, PeerSink
 from appliance.lines.line import Caps, HungUp, LineEvent, LineSink, OffHook, Up
 from appliance.media import g711, protocol, rtp
 from appliance.media.client import MediaClient
@@ -162,6 +162,8 @@ class MemoryPeer:
         self.sink = sink
         self.written: list[bytes] = []
         self.closed = False
+        self.asked = 0
+        """Ticks that asked for audio since the last rest."""
         self.sequence = 0
 
     async def accept(self, offer_sdp: str) -> str:
@@ -169,15 +171,22 @@ class MemoryPeer:
             raise PeerRefused("This offer has no audio.")
         return "answer to " + offer_sdp
 
+    def receive(self) -> None:
+        """What the test says is heard at once, whoever asks."""
+        self.asked += 1
+
+    def rest(self) -> None:
+        self.asked = 0
+
+    def quality(self) -> PeerQuality:
+        return PeerQuality(far_packets=len(self.written), far_jitter_ms=1.5, round_trip_ms=12.0)
+
     def write(self, payload: bytes) -> None:
         self.written.append(payload)
 
     def speak(self, payload: bytes) -> None:
         self.sequence += 1
         self.sink.peer_audio(self.name, 0, self.sequence, self.sequence * 160, payload)
-
-    def far_end(self) -> FarEnd | None:
-        return FarEnd(len(self.written), 0.0, 1.5, 12.0)
 
     async def close(self) -> None:
         self.closed = True

@@ -191,6 +191,13 @@ async def test_an_encrypted_leg_and_a_plain_one_hear_each_other(
     box.send(p.Bridge(7, 1, 2))
     await heard(plain, 500, -10)
     await heard(secure, 1000, -20)
+    # Also when all is steady, and packets could be passed on as they are.
+    async with asyncio.timeout(20):
+        secure.packets.clear()
+        while len(secure.packets) < 120:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    await heard(plain, 500, -10)
+    await heard(secure, 1000, -20)
     box.send(p.Unbridge(7), p.Listen(1, True), p.SendKeys(1, "5"))
     secure.press(7, 101)
     assert await box.wait(p.Key) == p.Key(1, "7", "rfc4733")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from appliance.media.recorder import FLUSH_FRAMES, Recorder, repair
-from appliance.media.wav import STEREO_HEADER_BYTES
+from appliance.media.recorder import FLUSH_FRAMES, Recorder
+from appliance.media.wav import STEREO_HEADER_BYTES, repair
 from tests.peers import program
 
 LEFT = np.full(160, 0x10, np.uint8)

@@ -99,6 +99,7 @@ def test_an_overflow_that_can_never_happen_is_a_slip(field: str, value: int, lim
         ("queues/sales/overflow_after_s", 60, "queues.sales.overflow_to", ["say where"]),
         ("lines/one/route", "sales", "lines.one.route", ["is not a route", "queue:<id>"]),
         ("lines/one/route", "hangup", "lines.one.route", ["has no meaning here"]),
+        ("lines/one/fax", "phone:x", "lines.one.fax", ["no phone or person"]),
         ("lines/sip/numbers", {"+40": "queue:y"}, 'lines.sip.numbers."+40"', ['no queue "y"']),
         ("lines/sip/registration", True, "lines.sip.username", ["user name"]),
         ("lines/two", {**BASE["lines"]["one"], "name": "x"}, "lines.two.device", ["lines.one"]),  # type: ignore[dict-item]

@@ -62,6 +62,8 @@ STEP = st.tuples(
             "last_word",
             "leg_failed",
             "quiet",
+            "tone",
+            "fax",
             "media_crash",
             "wait",
             "wait_long",
@@ -84,7 +86,11 @@ class Chaos:
     HELPERS = ("HELPERS", "take", "sip_name", "seized")
 
     def __init__(self, document: str) -> None:
-        self.office = Office(site(document))
+        made = site(document)
+        lines = dict(made.lines)
+        for line, route in zip(LINES, ("phone:101", "queue:sales"), strict=True):
+            lines[line] = lines[line].model_copy(update={"fax": route})
+        self.office = Office(made.model_copy(update={"lines": lines}))
         self.keys = 0
 
     def take(self, name: str, n: int) -> None:
@@ -261,11 +267,24 @@ class Chaos:
         if legs:
             self.office.media(p.LegQuiet(legs[n % len(legs)], 30_000))
 
+    def _line_leg(self, n: int) -> int | None:
+        legs = [leg.id for leg in self.office.w.legs.values() if leg.kind == "line"]
+        return legs[n % len(legs)] if legs else None
+
+    def tone(self, n: int) -> None:
+        leg = self._line_leg(n)
+        if leg is not None:
+            heard: list[p.Tone | p.Sit] = ["ringback", "busy", "dial", "sit_vacant"]
+            self.office.media(p.ToneHeard(leg, heard[n % 4]))
+
+    def fax(self, n: int) -> None:
+        leg = self._line_leg(n)
+        if leg is not None:
+            self.office.media(p.FaxHeard(leg, "cng"))
+
     def media_crash(self, n: int) -> None:
-        self.office.switch.media_lost(self.office.now)
-        self.office._take()
-        self.office.switch.media_up(self.office.now)
-        self.office._take()
+        self.office.media_lost()
+        self.office.media_up()
 
     def wait(self, n: int) -> None:
         self.office.wait(0.5 * n)

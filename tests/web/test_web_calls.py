@@ -92,6 +92,23 @@ async def test_a_recording_is_served_in_ranges(running: Box) -> None:
     assert part.headers["content-range"] == f"bytes 100-199/{len(whole.content)}"
 
 
+@pytest.mark.parametrize(("ending", "kind"), [("opus", "audio/ogg"), ("flac", "audio/flac")])
+async def test_a_finished_recording_is_served_in_its_form(
+    running: Box, tmp_path: Path, ending: str, kind: str
+) -> None:
+    client = await running.signed_in("ana")
+    (tmp_path / "recordings" / f"r1.{ending}").write_bytes(bytes(range(256)) * 4)
+    for _ in ("beside what it was made from", "alone"):
+        whole = await client.get("/api/v1/recordings/r1")
+        assert whole.headers["content-type"] == kind
+        assert f'filename="r1.{ending}"' in whole.headers["content-disposition"]
+        assert len(whole.content) == 1024
+        part = await client.get("/api/v1/recordings/r1", headers={"Range": "bytes=256-"})
+        assert part.status_code == 206
+        assert part.content == whole.content[256:]
+        (tmp_path / "recordings" / "r1.wav").unlink(missing_ok=True)
+
+
 async def test_an_agent_hears_only_the_calls_of_his_own(running: Box) -> None:
     client = await running.signed_in("boris")
     assert (await client.get("/api/v1/recordings/r1")).status_code == 403

@@ -32,6 +32,8 @@ const Demo = lazy(async () => (await import("./views/demo")).Demo);
 
 const Sounds = lazy(async () => (await import("./views/sounds")).Sounds);
 
+const Site = lazy(async () => (await import("./views/site")).Site);
+
 const NotFound = (): VNode => <Heading>{t("app.not_found")}</Heading>;
 
 const home = (who: Me): string => {
@@ -48,6 +50,7 @@ function View(): VNode | null {
   if (at === "/agent") return <AgentView />;
   if (at === "/board") return <Board />;
   if (at === "/sounds" && who.role !== "agent") return <Sounds />;
+  if (at === "/site" && who.role === "admin") return <Site />;
   if (at === "/calls") return <Calls />;
   if (at.startsWith("/calls/")) return <CallDetail />;
   return <NotFound />;
