@@ -228,7 +228,7 @@ class MediaProcess(PeerOwner):
             self._forget_peer(name)
         self._engine.use_plan(plan_for(command.country))
         self._recorder.reserve_bytes = command.reserve_bytes
-        self._io.relay_wanted = command.relay
+        self._io.relay_legs = command.relay_legs
         self._set_lines({setup.line: setup for setup in command.lines})
         self._post(protocol.MediaReady(os.getpid()))
         for line in self._lines.values():

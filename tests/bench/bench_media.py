@@ -151,7 +151,7 @@ async def _measure(folder: Path, calls: int, relay: bool) -> dict[str, float]:
         listening = asyncio.create_task(listen())
         process = psutil.Process(engine.pid)
         base = process.memory_info().rss
-        client.send(p.Setup((), "de", 1024, relay=relay))
+        client.send(p.Setup((), "de", 1024, relay_legs=4000 if relay else 0))
         for leg, (port, to) in enumerate(zip(ports, remote, strict=True)):
             client.send(p.OpenRtp(leg, HOST, port))
             client.send(p.AimRtp(leg, HOST, to, 0, 101, 101))
