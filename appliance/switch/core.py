@@ -142,7 +142,9 @@ class Switch:
     def _settle(self) -> None:
         """Let the acd take what it was told, then close the calls that ended in this step."""
         w = self.w
-        while w.told or w.over:
+        while w.told or w.over or w.requeue:
+            while w.requeue:
+                routing.requeue(w, w.requeue.pop())
             while w.told:
                 queueing.carry_out(w, w.acd.handle(w.told.popleft(), w.now))
             for call, fact in w.over:

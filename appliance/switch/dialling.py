@@ -403,6 +403,9 @@ def dial_failed(w: World, call: Call, cause: str) -> None:
     if call.a.state != "up":
         end_call(w, call, "callee" if cause in ("busy", "rejected") else "system", cause)
         return
+    if call.passed_on and call.last_queue is not None and not call.a.inside:
+        w.requeue.append(call)
+        return
     if call.a.kind == "peer":
         free_agents(w, call)
         end_call(w, call, "callee", cause)

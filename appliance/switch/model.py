@@ -182,6 +182,10 @@ class Call:
     consult: Consult | None = None
     watchers: list[Watcher] = field(default_factory=list)
     attempt: Attempt | None = None
+    passed_on: bool = False
+    """By a person: who waits for nobody then goes back to the queue it came from."""
+    last_queue: str | None = None
+    last_entry: str | None = None
     back_to: str | None = None
     """The party who passed the call on and gets it back when nobody answers."""
     orbit: str | None = None
@@ -299,6 +303,8 @@ class World:
     """Wrong PINs by phone and by person."""
     pin_wanted: dict[str, str] = field(default_factory=dict)
     """Calls whose PIN is being checked -> the person."""
+    requeue: list[Call] = field(default_factory=list)
+    """Calls that somebody passed on to nobody: back to their queue at the end of the step."""
     wants_line: list[Call] = field(default_factory=list)
     """Emergency calls that wait for a line to be on-hook."""
     tokens: dict[int, tuple[str, Purpose, int]] = field(default_factory=dict)

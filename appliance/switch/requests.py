@@ -152,6 +152,10 @@ def _leg_of(call: Call, desk: Desk) -> Leg:
 
 def _dial(w: World, desk: Desk, number: str, queue: str | None) -> None:
     destination = resolve(w.site, number)
+    if destination.emergency and desk.call is not None:
+        _emergency_in_a_call(w, desk.call, _leg_of(desk.call, desk), number)
+        if desk.call is not None:
+            return
     offered = w.acd.agent(desk.id).phase in ("offered", "busy")
     if desk.call is not None or (offered and not destination.emergency):
         raise Unwilling("Finish the present call first.")
@@ -176,6 +180,14 @@ def _dial(w: World, desk: Desk, number: str, queue: str | None) -> None:
     answer(w, call.a)
     shown = w.site.queues[queue].caller_id if queue in w.site.queues else None
     send(w, call, destination, payer=payer, caller_id=shown)
+
+
+def _emergency_in_a_call(w: World, call: Call, leg: Leg, number: str) -> None:
+    """The present call waits for it where that can be, else it is over."""
+    try:
+        consult.start(w, call, leg, number)
+    except Cannot:
+        leave(w, leg, gone=False)
 
 
 def _keys(w: World, desk: Desk, digits: str) -> None:

@@ -10,6 +10,7 @@ from appliance.ivr import actions as ivr
 from appliance.ivr import phrases
 from appliance.ivr.run import MenuRun
 from appliance.ivr.scene import QueueNow, scene_of
+from appliance.media import protocol as p
 from appliance.site.routes import Route, parse_route
 from appliance.switch.actions import AskProgram, Hush
 from appliance.switch.calls import answer_caller, end_call
@@ -126,6 +127,7 @@ def enter(
     since = call.entered_at if parent is not None else None
     call.queue = queue_id
     call.entry = w.new_id("e")
+    call.last_queue, call.last_entry, call.passed_on = queue_id, call.entry, False
     call.entered_at = w.now
     call.connected = False
     call.linked_agent = None
@@ -144,6 +146,18 @@ def enter(
     )
     if call.entry is not None and call.a.state == "up":
         greet(w, call)
+
+
+def requeue(w: World, call: Call) -> None:
+    """Somebody passed a queue's caller on and nobody took the call: back to the head."""
+    call.hops += 1
+    if call.ended or call.entry is not None:
+        return
+    if call.last_queue not in w.site.queues or call.hops > MAX_HOPS:
+        end_call(w, call, "system", "no_answer")
+        return
+    w.media(p.PlayTone(call.a.id, None))
+    enter(w, call, call.last_queue, parent=call.last_entry, raise_by=1)
 
 
 def greet(w: World, call: Call) -> None:

@@ -39,7 +39,7 @@ def blind(w: World, call: Call, by: Leg, number: str) -> None:
         enter(w, call, destination.target, parent=entry)
     else:
         call.queue = None
-        call.back_to = payer_of(by) if by.inside else None
+        call.back_to, call.passed_on = payer_of(by) if by.inside else None, True
         dial(w, call, destination, payer=payer_of(by))
 
 
