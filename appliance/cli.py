@@ -57,6 +57,8 @@ def main(argv: list[str] | None = None) -> int:
         process = commands.add_parser(name, help=text)
         process.add_argument("--site", type=Path, required=True)
         process.add_argument("--data", type=Path, required=True)
+        if name == "control":
+            process.add_argument("--media", type=int, help="audio processes that were started")
         if name == "media":
             process.add_argument("--process", type=int, default=0, help="which of several, from 0")
 
@@ -205,13 +207,18 @@ def _control(options: argparse.Namespace) -> int:
     control = Control(
         site,
         places.data,
-        media_sockets=[places.media_socket(n) for n in range(media_processes(site))],
+        media_sockets=[
+            places.media_socket(n) for n in range(options.media or media_processes(site))
+        ],
         control_socket=places.control,
+        document=options.site.resolve(),
     )
     return _serve(control.run(), fast=True)
 
 
 def _media(options: argparse.Namespace) -> int:
+    # Before numpy is there: threads of its own would only get in the way of the ticks.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from appliance.app import Places, media_modules
     from appliance.media.keeper import Keeper
     from appliance.media.process import main as media_main

@@ -35,6 +35,8 @@ class LiveAgentCall(msgspec.Struct, frozen=True):
     since: int
     waited_ms: int
     direction: Literal["in", "out", "internal"] = "in"
+    poor: str | None = None
+    """The party whose audio is poor at the moment."""
     consult: LiveConsult | None = None
     """The agent's own consultation."""
     others: tuple[str, ...] = ()
@@ -43,8 +45,6 @@ class LiveAgentCall(msgspec.Struct, frozen=True):
     """The box lets nobody hear the agent."""
     role: Literal["talk", "listen", "whisper", "barge"] = "talk"
     """A supervisor's way of being in somebody else's call."""
-    poor: str | None = None
-    """The party whose audio is poor at the moment."""
 
 
 class LiveAgent(msgspec.Struct, frozen=True):
@@ -90,13 +90,12 @@ class LiveCall(msgspec.Struct, frozen=True):
     queue: str | None = None
     agent: str | None = None
     recording: bool = False
+    poor: str | None = None
+    """The party whose audio is poor at the moment."""
     people: tuple[str, ...] = ()
     """The names of everybody who talks."""
     watched: tuple[str, ...] = ()
     """Supervisors in it; only supervisors are shown this."""
-
-    poor: str | None = None
-    """The party whose audio is poor at the moment."""
 
 
 class LiveParked(msgspec.Struct, frozen=True):

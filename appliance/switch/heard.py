@@ -9,7 +9,7 @@ from appliance.acd import events as acd
 from appliance.media import protocol as p
 from appliance.site.routes import parse_route
 from appliance.switch.actions import Hush
-from appliance.switch.calls import free_agent
+from appliance.switch.calls import close_orbit, free_agents
 from appliance.switch.legs import drop
 from appliance.switch.model import Call, Leg, World
 from appliance.switch.parties import leave
@@ -39,7 +39,7 @@ def tone(w: World, event: p.ToneHeard) -> None:
         return
     if event.tone == "ringback":
         leg.rang = True
-    if leg.rang or w.now - leg.up_at > DIALLING_MS:
+    if leg.rang or w.now - leg.up_since > DIALLING_MS:
         return
     leg.refusal = _REFUSALS.get(event.tone, leg.refusal)
     if event.tone.startswith("sit") and leg.refusal is not None:
@@ -58,6 +58,7 @@ def fax(w: World, event: p.FaxHeard) -> None:
     if settings.fax is None or call.route == settings.fax or call.end_at is not None:
         return
     if _free(w, call, leg, settings.fax):
+        call.back_to = None
         call.hops = 0
         go(w, call, settings.fax)
 
@@ -65,14 +66,14 @@ def fax(w: World, event: p.FaxHeard) -> None:
 def _free(w: World, call: Call, leg: Leg, to: str) -> bool:
     """Take the caller out of the menu, the queue or the talk; False when that is not possible now:
     the fax calls on, and is heard again."""
+    if len(call.people) > 2 or call.consult is not None:
+        return False
     w.act(Hush(leg.id))
     if call.menu is not None:
         route = parse_route(to)
         w.keep_facts(call.menu.gone(w.now, route.kind, route.target))
         call.menu = None
         return True
-    if len(call.people) > 2 or call.consult is not None or call.orbit is not None:
-        return False
     if call.talk_since and call.b is not None:
         let_go(w, call, call.b, "blind", to)
         call.queue = None
@@ -82,16 +83,14 @@ def _free(w: World, call: Call, leg: Leg, to: str) -> bool:
         call.entry = call.queue = None
         w.music(leg, None)
         return True
+    if call.orbit is not None:
+        close_orbit(w, call, "gone")
+        call.parked_by = None
+        w.music(leg, None)
+        return True
     if call.b is not None and call.b.state == "ringing":
-        _forget_rung(w, call)
-        drop(w, call.b)
-        call.b = call.attempt = None
+        b, call.b, call.attempt = call.b, None, None
+        drop(w, b)
+        free_agents(w, call)
         return True
     return False
-
-
-def _forget_rung(w: World, call: Call) -> None:
-    """Whoever was rung has their hands free."""
-    desk = w.desks.get(call.b.agent or "") if call.b is not None else None
-    if desk is not None and desk.call is call:
-        free_agent(w, call, desk)

@@ -170,7 +170,8 @@ def listen(w: World, leg: Leg, *, keys: bool) -> None:
 
 def went_up(w: World, leg: Leg) -> None:
     """Audio of the leg is open: the party is off-hook."""
-    leg.state, leg.up_at = "up", w.now
+    leg.state = "up"
+    leg.up_since = w.now
     w.fact(Answered(at=w.now, call=leg.call.id, party=leg.party))
     if leg.outside is not None:
         w.spending.answered(leg.outside.dial, w.now)
@@ -260,7 +261,7 @@ def leave_books(w: World, leg: Leg, *, talked: bool) -> None:
             dial=outside.dial,
             by=outside.payer,
             kind=outside.kind,
-            talk_ms=w.now - leg.up_at if talked else 0,
+            talk_ms=w.now - leg.up_since if talked else 0,
         )
     )
 

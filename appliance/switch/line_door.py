@@ -103,7 +103,7 @@ def _off_hook(w: World, desk: LineDesk) -> None:
         w.media(p.HangUpLine(desk.id))
         return
     if leg.state == "up":
-        return
+        return  # said twice; opened again it would fall out of its talk
     desk.state = "busy"
     w.media(p.OpenLine(leg.id, desk.id))
     went_up(w, leg)
@@ -127,9 +127,8 @@ def _gone(w: World, desk: LineDesk, event: p.Message) -> None:
     elif leg.state == "ringing" and not leg.incoming:
         party_failed(w, leg, _DIAL_FAILURES.get(source, "no_answer"))
     else:
-        leave(
-            w, leg, "abandoned" if isinstance(event, p.LineRingEnded) else leg.refusal or "normal"
-        )
+        ended = isinstance(event, p.LineRingEnded)
+        leave(w, leg, "abandoned" if ended else leg.refusal or "normal")
     line_free(w, desk.id)
 
 

@@ -70,15 +70,19 @@ class Leg:
     remote_host: str = ""
     port: int | None = None
     session: Session | None = None
-    up_at: int = 0
-    """When it went up."""
     rang: bool = False
     """The exchange was heard to ring the far end."""
     refusal: str | None = None
     """Why the far end cannot be had, as the exchange's tones said it."""
     acd_offer: str | None = None
     """The acd's offer that this leg rings for."""
+    quality: p.LegQuality | None = None
+    """The newest word about how it sounds."""
+    keys: bytes = field(default=b"", repr=False)
+    """Our own for SRTP, the same in all descriptions of this leg; see `legs.own_keys`."""
     outside: Outside | None = None
+    up_since: int = 0
+    """When it went up."""
     cut_at: int | None = None
     """When a call to the outside has lasted long enough (`numbering.ceiling`)."""
     progressed: bool = False
@@ -90,10 +94,6 @@ class Leg:
     typed: str = ""
     """A feature code that is being keyed in the call, until `typed_until`."""
     typed_until: int = 0
-    quality: p.LegQuality | None = None
-    """The newest word about how it sounds."""
-    keys: bytes = field(default=b"", repr=False)
-    """Our own for SRTP, the same in all descriptions of this leg; see `legs.own_keys`."""
 
     @property
     def name(self) -> str:

@@ -119,7 +119,11 @@ def enter(
     """Put the caller into a queue. The wait starts now, also when the line is still going
     off-hook: the agents' screens do not wait for a modem. With a `parent` the place in the order
     is that of the wait it continues."""
-    queue = w.site.queues[queue_id]
+    queue = w.site.queues.get(queue_id)
+    if queue is None:
+        # It was taken out of the document while the caller was on the way to it.
+        farewell(w, call, "closed")
+        return
     since = call.entered_at if parent is not None else None
     call.queue = queue_id
     call.entry = w.new_id("e")
@@ -210,6 +214,8 @@ def program_answered(w: World, call_id: str, token: int, values: Mapping[str, st
 
 
 def _queue_now(w: World, queue: str, now: int) -> QueueNow:
+    if queue not in w.site.queues:
+        return QueueNow(0, 0, 0)
     counts = w.acd.counts(queue)
     since = counts.oldest_since
     return QueueNow(counts.waiting, counts.ready, 0 if since is None else max(0, now - since))

@@ -38,7 +38,11 @@ from appliance.sip import sdp
 from appliance.sip.endpoint import Endpoint
 from appliance.sip.events import PhoneTarget, SipConfig, TrunkConfig, TrunkTarget
 from appliance.sip.registrar import SavedBinding
+from appliance.site.effect import at_start, effective
+from appliance.site.history import HISTORY, SiteHistory, Stale
+from appliance.site.load import parse
 from appliance.site.model import Site
+from appliance.site.problems import SiteError
 from appliance.site.secrets import Secrets, SecretsError
 from appliance.site.sounds import used_sounds
 from appliance.switch import actions as act
@@ -67,19 +71,30 @@ RETENTION_S: Final = 3600.0
 CONTACTS_S: Final = 30.0
 """Refreshed registrations reach the file this often."""
 PEER_TIMEOUT_S: Final = 8.0
+PROMPTS_S: Final = 10.0
+"""What a changed document says is spoken before it holds, if that takes no longer."""
 STOP_RECORDINGS_S: Final = 3.0
 
 Step = Callable[[int], None]
 
 
 class Control:
-    """The control process. `run` ends when cancelled or after `stop`."""
+    """The control process. `run` ends when cancelled or after `stop`. `document` is the file of
+    the site document; without it the document cannot be changed."""
 
     def __init__(
-        self, site: Site, data: Path, *, media_sockets: Sequence[Path], control_socket: Path
+        self,
+        site: Site,
+        data: Path,
+        *,
+        media_sockets: Sequence[Path],
+        control_socket: Path,
+        document: Path | None = None,
     ) -> None:
         self.site = site
         self.data = data
+        self._history = None if document is None else SiteHistory(document, data / HISTORY)
+        self._reforming = asyncio.Lock()
         self.clock = Clock()
         boot = _base36(self.clock.now())
         self._ids = 0
@@ -91,7 +106,7 @@ class Control:
         self._pool = MediaPool(
             len(media_sockets), PortPool(*link_ports(site.sip.rtp_ports)), _media_setup(site)
         )
-        self._finishing = Finishing(data, site.recording.format)
+        self._finishing = Finishing(data, lambda: self.site.recording.format)
         self._recording_paths: dict[str, str] = {}
         self._steps: deque[Step] = deque()
         self._replies: deque[Callable[[], None]] = deque()
@@ -128,6 +143,8 @@ class Control:
         secrets = Secrets.load(self.data / "secrets.toml")
         if secrets.ensure(self.site):
             secrets.save()
+        if self._history is not None:
+            await asyncio.to_thread(self._history.notice, self.clock.now())
         self._ledger = await Ledger.open(
             self.data / "ledger.db", self.clock.now(), repair=self._repair
         )
@@ -433,6 +450,7 @@ class Control:
             now=self.clock.now(),
             ready=self._health().status != "starting",
             facts=self._facts,
+            version=0 if self._history is None else self._history.newest,
         )
 
     def _health(self) -> live.Health:
@@ -593,6 +611,8 @@ class Control:
                             message.reply(self._health())
                         case live.AgentPeer():
                             tasks.create_task(self._offer_peer(message))
+                        case live.ChangeSite() | live.UndoSite():
+                            tasks.create_task(self._change_site(message))
                         case live.TakeSound() | live.DropSound():
                             tasks.create_task(self._change_sound(message))
                         case _:
@@ -611,6 +631,67 @@ class Control:
                 self._replies.append(lambda: message.reply(live.Done()))
 
         return step
+
+    async def _change_site(self, message: ipc.Incoming) -> None:
+        """Make another document hold, or the one before."""
+        request, history = message.body, self._history
+        if history is None:
+            message.refuse("This box runs without a file of its site document.")
+            return
+        async with self._reforming:
+            now = self.clock.now()
+            try:
+                if isinstance(request, live.ChangeSite):
+                    version = await asyncio.to_thread(
+                        history.save, request.text, request.author, now, request.base
+                    )
+                else:
+                    version = await asyncio.to_thread(history.undo, request.author, now)
+                wanted = parse(history.text(version.number) or "")
+                waits = at_start(self.site, wanted)
+                await self._hold(effective(self.site, wanted), waits)
+            except SiteError as error:
+                message.refuse(str(error))
+            except Stale:
+                message.refuse("Somebody else changed the document meanwhile. Load it again.")
+            except LookupError:
+                message.refuse("There is nothing to take back.")
+            except OSError as error:
+                log.error("the site document cannot be changed: %s", error)
+                message.refuse(f"The document cannot be taken into use: {error.strerror}.")
+            else:
+                log.warning("site document version %d by %s", version.number, version.author)
+                message.reply(live.SiteChanged(version.number, tuple(waits)))
+
+    async def _hold(self, site: Site, waits: list[str]) -> None:
+        """From here on this document holds: words first, so that nobody hears a gap."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PROMPTS_S):
+                await self._sounds.first(site)
+        secrets = await asyncio.to_thread(Secrets.load, self.data / "secrets.toml")
+        if secrets.ensure(site):
+            await asyncio.to_thread(secrets.save)
+        await self._endpoint.reconfigure(_sip_config(site, secrets))
+        self.site = site
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def step(now: int) -> None:
+            self.switch.reform(site, now)
+            if waits:
+                self.switch.w.alarm(
+                    "site",
+                    "info",
+                    "A change waits for the next start",
+                    f"Not in use yet: {', '.join(waits[:10])}.",
+                    "Restart the box when nobody is on the phone.",
+                )
+            else:
+                self.switch.w.clear("site")
+            self._replies.append(lambda: done.set_result(None))
+
+        self._push(step)
+        await done
+        self._tasks.create_task(self._sounds.rest(site))
 
     async def _change_sound(self, message: ipc.Incoming) -> None:
         """Take a sound into use or out of it."""

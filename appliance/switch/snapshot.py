@@ -11,7 +11,10 @@ from appliance.switch.model import Call, Desk, Leg, World
 from appliance.switch.verdicts import poor_party
 
 
-def snapshot(w: World, *, seq: int, now: int, ready: bool, facts: int) -> live.Live:
+def snapshot(
+    w: World, *, seq: int, now: int, ready: bool, facts: int, version: int = 0
+) -> live.Live:
+    """`version` is that of the site document."""
     site = w.site
     return live.Live(
         seq=seq,
@@ -22,7 +25,11 @@ def snapshot(w: World, *, seq: int, now: int, ready: bool, facts: int) -> live.L
         demo=site.demo,
         recording_notice=site.recording.enabled,
         pause_reasons=site.pause_reasons,
-        agents=tuple(_agent(w, desk) for desk in w.desks.values()),
+        agents=tuple(
+            _agent(w, desk)
+            for desk in w.desks.values()
+            if desk.id in site.people or desk.call is not None
+        ),
         queues=tuple(_queue(w, queue_id, now) for queue_id in site.queues),
         waiting=_waiting(w),
         calls=tuple(_call(w, call) for call in w.calls.values()),
@@ -38,6 +45,7 @@ def snapshot(w: World, *, seq: int, now: int, ready: bool, facts: int) -> live.L
         ),
         alarms=tuple(w.alarms.values()),
         parked=tuple(_parked(w)),
+        site=version,
     )
 
 
@@ -98,11 +106,11 @@ def _agent_call(w: World, desk: Desk) -> live.LiveAgentCall | None:
         since=since,
         waited_ms=waited,
         direction="out" if outgoing else call.direction,
+        poor=poor_party(call),
         consult=_consult(w, call, mine),
         others=shown if len(call.people) > 2 or mine not in call.people else (),
         muted=mine is not None and mine.muted,
         role=next((x.mode for x in call.watchers if x.leg is mine), "talk"),
-        poor=poor_party(call),
     )
 
 
@@ -207,9 +215,9 @@ def _call(w: World, call: Call) -> live.LiveCall:
         queue=call.queue,
         agent=agent,
         recording=call.recording is not None and call.joined,
+        poor=poor_party(call),
         people=tuple(who(leg) for leg in call.people),
         watched=tuple(x.leg.name for x in call.watchers),
-        poor=poor_party(call),
     )
 
 

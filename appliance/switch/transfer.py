@@ -49,9 +49,7 @@ def let_go(w: World, call: Call, by: Leg, mode: Literal["blind", "queue"], to: s
     assert other is not None
     release_hold(w, call)
     stop_recording(w, call)
-    w.fact(
-        Transfer(at=w.now, call=call.id, mode=mode, by=by.party, to=to, entry=call.entry),
-    )
+    w.fact(Transfer(at=w.now, call=call.id, mode=mode, by=by.party, to=to, entry=call.entry))
     call.a, call.b = other, None
     arrange(w, call)
     drop(w, by)

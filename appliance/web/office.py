@@ -105,6 +105,7 @@ class Office:
             site = None
         if site is not None and version == self._site_version:
             self.site = site
+            self.hub.publish()  # who may see which numbers may have changed
 
     # --- reading --------------------------------------------------------------------------
 

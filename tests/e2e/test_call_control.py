@@ -67,20 +67,11 @@ async def phones(
                     port(),
                     port(),
                     port(),
-                    **_voice(folder / extension, 400 + 100 * index if hertz else None),
+                    hertz=400 + 100 * index if hertz else None,
                 )
             )
         await box.state(lambda s: sum(p.registered for p in s.phones) == 4)
         yield made
-
-
-def _voice(folder: Path, hertz: int | None) -> dict[str, Any]:
-    """The phone says this pitch, and what it hears is written into its folder."""
-    if hertz is None:
-        return {}
-    folder.mkdir(parents=True, exist_ok=True)
-    says = write_wav(folder / "says.wav", tone(hertz, 100))
-    return {"source": f"aufile,{says}", "heard": folder}
 
 
 async def dial(box: Box, phone: Baresip, number: str) -> None:

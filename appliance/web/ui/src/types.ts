@@ -13,12 +13,12 @@ export interface AgentCall {
   since: number;
   waited_ms: number;
   direction: Direction;
+  poor?: string | null;
   consult: { to: string; phase: "ringing" | "talking" | "waiting" } | null;
   /** The others of a conference, or whom a supervisor listens to. */
   others: string[];
   muted: boolean;
   role: "talk" | "listen" | "whisper" | "barge";
-  poor?: string | null;
 }
 
 export interface Agent {
@@ -61,9 +61,9 @@ export interface Call {
   queue: string | null;
   agent: string | null;
   recording: boolean;
+  poor?: string | null;
   people: string[];
   watched: string[];
-  poor?: string | null;
 }
 
 export interface ParkedCall {
