@@ -1,7 +1,8 @@
 """Recordings: stereo mu-law WAV, the caller left, the agent right, written behind the tick's back.
 
-The engine hands over each recording's audio every second; one writer thread appends it and rewrites
-the header. So the file is complete up to the last flush at any moment, whatever is killed when.
+The engine hands over each recording's audio every second; one writer thread appends it. Until the
+file is complete its header leaves the length open, as of a stream: so it can be played up to the
+last flush at any moment, whatever is killed when, and `repair` puts the length in.
 Nothing that a disk does reaches the tick: a full or failing disk closes recordings with
 `disk_full`, and no new ones start until there is room again.
 """
@@ -15,6 +16,7 @@ import logging
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,7 @@ import numpy as np
 
 from appliance.media import g711
 from appliance.media.engine import REEL_TICKS
-from appliance.media.wav import STEREO_HEADER_BYTES, stereo_ulaw_header
+from appliance.media.wav import OPEN_LENGTH, STEREO_HEADER_BYTES, stereo_ulaw_header
 
 log = logging.getLogger("centrala.media")
 
@@ -73,9 +75,11 @@ class Recorder:
         self._folder = folder
         self._tapes: dict[str, _Tape] = {}
         self._files: dict[str, _File] = {}
-        self._work: queue.Queue[tuple[str, Path, bytes | None, bool] | None] = queue.Queue(
-            _MAX_QUEUE
+        # The simple one is C throughout: the tick and the writer share the interpreter.
+        self._work: queue.SimpleQueue[tuple[str, Path, bytes | None, bool] | None] = (
+            queue.SimpleQueue()
         )
+        self._looked_at = 0.0
         self.allowed = True
         self.free_bytes = 0
         if folder is not None:
@@ -136,13 +140,13 @@ class Recorder:
         self._thread.join(timeout)
 
     def _hand_over(self, recording: str, path: Path, data: bytes, last: bool) -> None:
-        try:
-            self._work.put_nowait((recording, path, data, last))
-        except queue.Full:
+        if self._work.qsize() >= _MAX_QUEUE:
             # The disk has not answered for minutes: better no recording than no calls.
             self._tapes.pop(recording, None)
             self.allowed = False
             log.error("recording %s given up: the disk does not answer", recording)
+            return
+        self._work.put((recording, path, data, last))
 
     # --- the writer's side ------------------------------------------------------------------
 
@@ -157,7 +161,8 @@ class Recorder:
                 return
             recording, path, data, last = item
             self._write(recording, path, data or b"", last)
-            self._look(path.parent)
+            if time.monotonic() - self._looked_at >= CHECK_S:
+                self._look(path.parent)
 
     def _write(self, recording: str, path: Path, data: bytes, last: bool) -> None:
         file = self._files.setdefault(recording, _File())
@@ -181,12 +186,13 @@ class Recorder:
                 fcntl.flock(file.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             known = os.fstat(file.descriptor).st_size
             file.size = max(0, known - STEREO_HEADER_BYTES) & ~1
-            os.pwrite(file.descriptor, stereo_ulaw_header(file.size), 0)
+            os.pwrite(file.descriptor, stereo_ulaw_header(OPEN_LENGTH), 0)
         if data:
             _write_fully(file.descriptor, data, STEREO_HEADER_BYTES + file.size)
             file.size += len(data)
-            os.pwrite(file.descriptor, stereo_ulaw_header(file.size), 0)
         file.flushes += 1
+        if last:
+            os.pwrite(file.descriptor, stereo_ulaw_header(file.size), 0)
         if last or file.flushes % SYNC_EVERY == 0:
             os.fdatasync(file.descriptor)
 
@@ -196,6 +202,8 @@ class Recorder:
         file.failed = True
         self._tapes.pop(recording, None)
         if file.descriptor >= 0:
+            with contextlib.suppress(OSError):
+                os.pwrite(file.descriptor, stereo_ulaw_header(file.size), 0)
             os.close(file.descriptor)
         self.allowed = False
         self._on_closed(recording, file.size // 16, "disk_full")
@@ -204,6 +212,7 @@ class Recorder:
         """Measure the free space and decide whether recording is allowed."""
         if folder is None:
             return
+        self._looked_at = time.monotonic()
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
         try:

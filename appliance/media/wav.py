@@ -22,7 +22,9 @@ STEREO_HEADER_BYTES: Final = 58
 MAX_PLAY_BYTES: Final = 32 * 1024 * 1024
 """More than half an hour of 16-bit audio; a longer file is refused, not loaded."""
 _PIECE: Final = 65536
-_MAX_DATA: Final = 0xFFFFFFFF - STEREO_HEADER_BYTES
+_MAX_DATA: Final = (0xFFFFFFFF - STEREO_HEADER_BYTES) & ~1
+OPEN_LENGTH: Final = _MAX_DATA
+"""As the length of a recording that is not complete: players go on to the end of the file."""
 
 
 class WavError(Exception):
