@@ -194,10 +194,12 @@ def next_line(w: World, call: Call, cause: str) -> None:
 
 
 def _seize(w: World, call: Call, attempt: Attempt, line: str, number: str) -> bool:
-    settings = w.site.lines[line]
+    settings = w.site.lines.get(line)
+    if settings is None:
+        return False
     if settings.kind == "modem":
-        desk = w.lines[line]
-        if desk.state != "idle" or desk.call is not None:
+        desk = w.lines.get(line)
+        if desk is None or desk.state != "idle" or desk.call is not None:
             return False
         leg = _line_leg(w, call, desk)
         w.media(p.DialLine(line, number))

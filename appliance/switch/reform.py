@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from appliance.acd import events as acd
 from appliance.site.model import Site
+from appliance.switch import personal
+from appliance.switch.countries import plans
 from appliance.switch.dialling import reachable
 from appliance.switch.model import Desk, World
 
@@ -17,7 +19,7 @@ def reform(w: World, site: Site) -> None:
     """From here on this document holds. Lines on modems are those that it had at the start, see
     `appliance.site.effect`."""
     w.site = site
-    w.spending.zone = site.office.zone
+    w.plan, w.spending.zone = plans()[site.office.country], site.office.zone
     for name, person in site.people.items():
         desk = w.desks.get(name)
         if desk is None:
@@ -26,6 +28,7 @@ def reform(w: World, site: Site) -> None:
         before, desk.person = desk.door, person
         if desk.door != before:
             w.tell(acd.Reachable(name, reachable(w, desk)))
+    personal.phones_changed(w)
     for name in [one for one in w.trunks if one not in site.lines]:
         del w.trunks[name]
         w.clear(f"trunk:{name}")
