@@ -6,8 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -18,78 +16,12 @@ import pytest
 
 from appliance.media import g711, rtp
 from appliance.media import protocol as p
-from appliance.media.client import MediaClient
 from appliance.media.finish import finish
-from appliance.switch.pool import MediaPool
 from appliance.switch.ports import PortPool
-from tests.media.endpoint import HOST, RtpEndpoint, level_dbm0, sine
+from tests.media.endpoint import RtpEndpoint, level_dbm0, sine
+from tests.media.processes import Processes
 
 pytestmark = pytest.mark.timeout(90)
-
-
-class Processes:
-    """Two media processes behind a pool, as control has them."""
-
-    def __init__(self, folder: Path, ports: PortPool) -> None:
-        self.paths = [folder / f"media{n}.sock" for n in range(2)]
-        self.children = [self._start(path) for path in self.paths]
-        self.clients = [MediaClient() for _ in self.paths]
-        self.pool = MediaPool(2, ports, p.Setup((), "us", reserve_bytes=0))
-        self.events: list[p.Event] = []
-        self._changed = asyncio.Event()
-
-    @staticmethod
-    def _start(path: Path) -> subprocess.Popen[bytes]:
-        program = "import sys, pathlib; from appliance.media.process import main; "
-        return subprocess.Popen(
-            [sys.executable, "-c", program + "main(pathlib.Path(sys.argv[1]))", str(path)]
-        )
-
-    def now(self) -> int:
-        return time.monotonic_ns() // 1_000_000
-
-    async def listen(self, process: int) -> None:
-        while True:
-            await self.clients[process].connect(self.paths[process], patience=20)
-            self.pool.connected(process)
-            self._pass_on()
-            async for event in self.clients[process].events():
-                self.pool.event(process, event, self.now())
-                self._pass_on()
-            self.pool.lost(process, self.now())
-            self._pass_on()
-
-    def send(self, *commands: p.Command) -> None:
-        for command in commands:
-            self.pool.command(command, self.now())
-            self._pass_on()
-
-    def _pass_on(self) -> None:
-        commands, events = self.pool.take()
-        for process, command in commands:
-            self.clients[process].send(command)
-        self.events += events
-        self._changed.set()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
-            while not condition():
-                self._changed.clear()
-                await self._changed.wait()
-
-    def open(self, leg: int, process: int, end: RtpEndpoint, port: int) -> None:
-        for n in range(2):
-            stats = p.MediaStats(0, 0, 0.0 if n == process else 9.0, 0.0, True, 1)
-            self.pool.event(n, stats, self.now())
-        self.pool.take()
-        end.remote = (HOST, port)
-        self.send(p.OpenRtp(leg, HOST, port), p.AimRtp(leg, HOST, end.port, 0, 101, 101))
-        assert self.pool.home(leg) == process
-
-    def kill(self, process: int) -> None:
-        self.children[process].kill()
-        self.children[process].wait()
-        self.children[process] = self._start(self.paths[process])
 
 
 @asynccontextmanager
@@ -113,9 +45,7 @@ async def two_processes(
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-            for child in both.children:
-                child.terminate()
-                child.wait()
+            both.end()
 
 
 async def test_a_bridge_over_a_link_carries_voice_keys_and_recording(
