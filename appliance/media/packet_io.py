@@ -367,6 +367,8 @@ class PacketIO:
             del self._by_slot[port.slot]
             self._pressing.discard(port)
             self._unmarked.discard(port)
+            # Not a ring of references: the collector does not find one that is older than it looks.
+            port.leg.send_keys = None
             port.close()
             self._plan()
 

@@ -3,6 +3,7 @@ and what a tick does for a leg stays bounded. Time is ticks, and what is counted
 
 from __future__ import annotations
 
+import gc
 import itertools
 import socket
 from collections.abc import Iterator
@@ -205,3 +206,21 @@ def test_what_the_network_brings_twice_goes_out_encrypted_once(office: Office) -
     heard = [rtp.parse(rx.unprotect(data)) for data in got]
     assert all(packet is not None for packet in heard)
     assert g711.PCMU in {packet.payload_type for packet in heard if packet is not None}
+
+
+def test_who_hung_up_leaves_nothing_for_the_collector(office: Office) -> None:
+    """It looks at what is young, and calls last longer than that."""
+    office.engine.bridge(1, 0, 1)
+    office.run(30)
+    gc.collect()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        for number in (0, 1):
+            office.engine.close(number)
+            office.io.close(number)
+        gc.collect()
+        left = {type(thing).__name__ for thing in gc.garbage}
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+    assert not left & {"Leg", "_Port", "LegRtcp", "socket"}
