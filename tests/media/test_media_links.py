@@ -20,6 +20,7 @@ from appliance.media.finish import finish
 from appliance.switch.ports import PortPool
 from tests.media.endpoint import RtpEndpoint, level_dbm0, sine
 from tests.media.processes import Processes
+from tests.media.srtp_phone import SecurePhone, keys
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -151,3 +152,39 @@ async def test_a_link_adds_little_delay(tmp_path: Path, free_port: Callable[[], 
         print(f"one process {medians[0]:.1f} ms, over a link {medians[1]:.1f} ms")
         # Two ticks that do not know of each other and one more jitter buffer.
         assert medians[1] - medians[0] < 100
+
+
+async def test_encrypted_calls_and_rooms_come_back_after_a_kill(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    async with two_processes(tmp_path, free_port) as (both, run):
+        tones = [500 + 350 * n for n in range(5)]
+        voices = [g711.ulaw_encode(sine(hz, -18, 8000)) for hz in tones]
+        secure = [SecurePhone(voice) for voice in voices[:2]]
+        ends = [run(end) for end in (*secure, *map(RtpEndpoint, voices[2:]))]
+        # The encrypted ones in a bridge, the others in a room across both processes.
+        for leg, (end, home) in enumerate(zip(ends, (0, 0, 0, 0, 1), strict=True), 1):
+            both.open(leg, home, end, free_port(), keys() if leg <= 2 else None)
+        both.send(p.Bridge(5, 1, 2), p.Room(6, tuple(p.Member(leg) for leg in (3, 4, 5))))
+
+        def heard() -> bool:
+            sounds = [end.heard()[-2400:] for end in ends]
+            return all(
+                len(sounds[n]) == 2400
+                and all(abs(level_dbm0(sounds[n], tones[m]) + 18) < 0.5 for m in others)
+                for n, others in enumerate(((1,), (0,), (3, 4), (2, 4), (2, 3)))
+            )
+
+        async def all_hear() -> None:
+            async with asyncio.timeout(20):
+                while not heard():  # noqa: ASYNC110 - packets come without an event
+                    await asyncio.sleep(0.5)
+
+        await all_hear()
+        both.kill(0)
+        await both.until(lambda: not both.pool.complete)
+        await both.until(lambda: both.pool.complete)
+        for end in ends:
+            end.heard()
+        await all_hear()
+        assert [end.clear for end in secure] == [0, 0]
