@@ -121,6 +121,9 @@ class Office:
         if name in self.media_names():
             number = self.media_names().index(name)
             return [*base[:-1], "media", *places, "--process", str(number)]
+        if name == "control":
+            # The document may say something else by the time that control is started again.
+            return [*base, *places, "--media", str(len(self.media_names()))]
         return [*base, *places]
 
     def media_names(self) -> list[str]:

@@ -57,6 +57,8 @@ def main(argv: list[str] | None = None) -> int:
         process = commands.add_parser(name, help=text)
         process.add_argument("--site", type=Path, required=True)
         process.add_argument("--data", type=Path, required=True)
+        if name == "control":
+            process.add_argument("--media", type=int, help="audio processes that were started")
         if name == "media":
             process.add_argument("--process", type=int, default=0, help="which of several, from 0")
 
@@ -76,6 +78,11 @@ def main(argv: list[str] | None = None) -> int:
     password.add_argument("person")
     password.add_argument("--site", type=Path, required=True)
     password.add_argument("--data", type=Path, required=True)
+
+    pin = commands.add_parser("pin", help="set the PIN with which a person signs in at phones")
+    pin.add_argument("person")
+    pin.add_argument("--site", type=Path, required=True)
+    pin.add_argument("--data", type=Path, required=True)
 
     secrets = commands.add_parser("secrets", help="show the SIP passwords of the phones")
     secrets.add_argument("--site", type=Path, required=True)
@@ -200,13 +207,18 @@ def _control(options: argparse.Namespace) -> int:
     control = Control(
         site,
         places.data,
-        media_sockets=[places.media_socket(n) for n in range(media_processes(site))],
+        media_sockets=[
+            places.media_socket(n) for n in range(options.media or media_processes(site))
+        ],
         control_socket=places.control,
+        document=options.site.resolve(),
     )
     return _serve(control.run(), fast=True)
 
 
 def _media(options: argparse.Namespace) -> int:
+    # Before numpy is there: threads of its own would only get in the way of the ticks.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from appliance.app import Places, media_modules
     from appliance.media.keeper import Keeper
     from appliance.media.process import main as media_main
@@ -259,6 +271,15 @@ def _simulate(options: argparse.Namespace) -> int:
 
 
 def _password(options: argparse.Namespace) -> int:
+    return _set(options, "password")
+
+
+def _pin(options: argparse.Namespace) -> int:
+    return _set(options, "PIN")
+
+
+def _set(options: argparse.Namespace, what: str) -> int:
+    """Ask for a password or a PIN, or take it from the first line of the input."""
     from appliance.site.secrets import Secrets
 
     site = _load(options.site)
@@ -266,7 +287,7 @@ def _password(options: argparse.Namespace) -> int:
         print(f"There is no person {options.person!r} in {options.site}.", file=sys.stderr)
         return 1
     if sys.stdin.isatty():
-        text = getpass.getpass("New password: ")
+        text = getpass.getpass(f"New {what}: ")
         if text != getpass.getpass("Once more: "):
             print("The two are not the same.", file=sys.stderr)
             return 1
@@ -274,7 +295,7 @@ def _password(options: argparse.Namespace) -> int:
         text = sys.stdin.readline().rstrip("\n")
     secrets = Secrets.load(options.data / "secrets.toml")
     try:
-        secrets.set_password(options.person, text)
+        (secrets.set_pin if what == "PIN" else secrets.set_password)(options.person, text)
         secrets.save()
     except ValueError as error:
         print(error, file=sys.stderr)

@@ -17,6 +17,8 @@ Guarantees that the writers keep and the readers may rely on:
 - the end of an agent's part in a queue call is the `WrapStart`, written even when the wrap-up is
   zero long; `WrapEnd` follows it once;
 - each `HoldOn` is closed by a `HoldOff` at the latest where the agent's part ends;
+- each `Dialled` is closed by one `DialEnded`, `ConsultStart` by `ConsultEnd`, `Parked` by
+  `Unparked`, `SuperviseOn` by `SuperviseOff`, all before the call's `Disconnect`;
 - each `CallbackRequested` is closed by exactly one `CallbackEnded`, each `CallbackDialled` by a
   `CallbackMissed` or that; a request outlives restarts;
 - after a crash the next start writes what is missing with reason or cause `system_failure`.
@@ -157,6 +159,42 @@ class Disconnect(Fact):
     cause: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialled(Fact):
+    """The box calls a number outside by one line, for `by` (a party). `dial` names this try.
+    `kind` is `emergency` or what the numbering plan says; `preempted` the call that had to give
+    its line to an emergency."""
+
+    call: str
+    dial: str
+    by: str
+    number: str
+    kind: str
+    line: str
+    preempted: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialEnded(Fact):
+    """That try is over after `talk_ms` of talk (0: not answered)."""
+
+    call: str
+    dial: str
+    by: str
+    kind: str
+    talk_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialRefused(Fact):
+    """Somebody wanted to call a number outside and may not: `kind`, `abroad` or `ceiling`."""
+
+    by: str
+    number: str
+    reason: str
+    call: str | None = None
+
+
 # --- menu -----------------------------------------------------------------------------------
 
 
@@ -253,6 +291,94 @@ class HoldOff(Fact):
     call: str
     agent: str
     entry: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsultStart(Fact):
+    """A party speaks with somebody else (`to`) while the rest of the call waits; part of the same
+    call and never an offer."""
+
+    call: str
+    by: str
+    to: str
+    entry: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsultEnd(Fact):
+    """The consultation is over: `completed` (the call was passed on), `conference` (all speak
+    together now), `cancelled`, or `failed` (never answered, or hung up)."""
+
+    call: str
+    by: str
+    to: str
+    result: Literal["completed", "conference", "cancelled", "failed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartyJoined(Fact):
+    """Somebody came into a running call: `conference`, `pickup`, `park`, `barge`, `take_over`."""
+
+    call: str
+    party: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartyLeft(Fact):
+    """A party left and the call went on without it."""
+
+    call: str
+    party: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked(Fact):
+    """The caller waits in an orbit for whoever fetches the call."""
+
+    call: str
+    orbit: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unparked(Fact):
+    """The orbit is free: `fetched` (by whom), `timeout` (back to who parked it) or `gone`."""
+
+    call: str
+    orbit: str
+    result: Literal["fetched", "timeout", "gone"]
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuperviseOn(Fact):
+    """A supervisor is in an agent's call: `listen` (hears), `whisper` (speaks to the agent alone)
+    or `barge` (speaks to all)."""
+
+    call: str
+    agent: str
+    by: str
+    mode: Literal["listen", "whisper", "barge"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuperviseOff(Fact):
+    """That way of being in the call ended (also when another one follows)."""
+
+    call: str
+    agent: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forwarded(Fact):
+    """A call for a person went elsewhere by their wish; `why`: `always`, `busy`, `no_answer`."""
+
+    call: str
+    by: str
+    to: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -363,6 +489,26 @@ class WrapEnd(Fact):
     queue: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSetting(Fact):
+    """The agent set something for their direct calls: `dnd`, `forward_always`, `forward_busy` or
+    `forward_no_answer`; `value` None turns it off."""
+
+    agent: str
+    setting: str
+    value: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HotDesk(Fact):
+    """The agent signed in at a desk phone (None: back at their own place). `ok` False: refused,
+    with a wrong PIN or locked out."""
+
+    agent: str
+    phone: str | None
+    ok: bool = True
+
+
 # --- recordings and the box -----------------------------------------------------------------
 
 
@@ -410,6 +556,9 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     Bridged,
     LegQuality,
     Disconnect,
+    Dialled,
+    DialEnded,
+    DialRefused,
     IvrIn,
     IvrKey,
     IvrOut,
@@ -419,6 +568,15 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     Connect,
     HoldOn,
     HoldOff,
+    ConsultStart,
+    ConsultEnd,
+    PartyJoined,
+    PartyLeft,
+    Parked,
+    Unparked,
+    SuperviseOn,
+    SuperviseOff,
+    Forwarded,
     Transfer,
     QLeave,
     CallbackRequested,
@@ -428,6 +586,8 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     AgentState,
     WrapStart,
     WrapEnd,
+    AgentSetting,
+    HotDesk,
     RecordingStarted,
     RecordingEnded,
     SystemStarted,

@@ -13,7 +13,14 @@ from typing import Literal
 import msgspec
 
 AgentPhase = Literal["offline", "ready", "not_ready", "offered", "busy", "wrap"]
-CallPhase = Literal["ringing", "menu", "waiting", "offered", "talking", "held", "ending"]
+CallPhase = Literal["ringing", "menu", "waiting", "offered", "talking", "held", "parked", "ending"]
+
+
+class LiveConsult(msgspec.Struct, frozen=True):
+    """`talking`: with the agent; `waiting`: the agent is back with the others for now."""
+
+    to: str
+    phase: Literal["ringing", "talking", "waiting"]
 
 
 class LiveAgentCall(msgspec.Struct, frozen=True):
@@ -30,6 +37,14 @@ class LiveAgentCall(msgspec.Struct, frozen=True):
     direction: Literal["in", "out", "internal"] = "in"
     poor: str | None = None
     """The party whose audio is poor at the moment."""
+    consult: LiveConsult | None = None
+    """The agent's own consultation."""
+    others: tuple[str, ...] = ()
+    """In a conference: the names of the others who talk."""
+    muted: bool = False
+    """The box lets nobody hear the agent."""
+    role: Literal["talk", "listen", "whisper", "barge"] = "talk"
+    """A supervisor's way of being in somebody else's call."""
 
 
 class LiveAgent(msgspec.Struct, frozen=True):
@@ -45,6 +60,11 @@ class LiveAgent(msgspec.Struct, frozen=True):
     call: LiveAgentCall | None = None
     wrap_until: int | None = None
     next_state: Literal["offline", "ready", "not_ready"] | None = None
+    dnd: bool = False
+    forward: dict[str, str] = {}
+    """`always`, `busy`, `no_answer` -> number."""
+    phone: str | None = None
+    """The desk phone that rings for the agent."""
 
 
 class LiveWaiting(msgspec.Struct, frozen=True):
@@ -72,6 +92,21 @@ class LiveCall(msgspec.Struct, frozen=True):
     recording: bool = False
     poor: str | None = None
     """The party whose audio is poor at the moment."""
+    people: tuple[str, ...] = ()
+    """The names of everybody who talks."""
+    watched: tuple[str, ...] = ()
+    """Supervisors in it; only supervisors are shown this."""
+
+
+class LiveParked(msgspec.Struct, frozen=True):
+    """A caller in a parking place. `by` is who parked the call."""
+
+    orbit: str
+    call: str
+    caller: str | None
+    caller_name: str | None
+    by: str
+    until: int
 
 
 class LiveLine(msgspec.Struct, frozen=True):
@@ -131,6 +166,7 @@ class Live(msgspec.Struct, frozen=True, tag=True):
     lines: tuple[LiveLine, ...]
     phones: tuple[LivePhone, ...]
     alarms: tuple[LiveAlarm, ...]
+    parked: tuple[LiveParked, ...] = ()
     site: int = 0
     """Version of the site document that holds."""
 
@@ -159,16 +195,18 @@ class AgentAction(msgspec.Struct, frozen=True, tag=True):
     """What a button does to the agent's present call. Reply: `Done`, or refused with why."""
 
     agent: str
-    action: Literal["answer", "reject", "hold", "resume", "hangup", "wrap_end"]
+    action: Literal["answer", "reject", "hold", "resume", "mute", "unmute", "hangup", "wrap_end"]
     call: str | None = None
     """The call the page showed; refused when it is no longer the agent's."""
 
 
 class AgentDial(msgspec.Struct, frozen=True, tag=True):
-    """Call an extension, or a number by a line or trunk. Reply: `Done`, or refused with why."""
+    """Call an extension, or a number by a line or trunk; in the name of `queue`, whose number is
+    shown where the trunk allows it. Reply: `Done`, or refused with why."""
 
     agent: str
     number: str
+    queue: str | None = None
 
 
 class AgentKeys(msgspec.Struct, frozen=True, tag=True):
@@ -184,6 +222,69 @@ class AgentTransfer(msgspec.Struct, frozen=True, tag=True):
 
     agent: str
     number: str
+
+
+class AgentConsult(msgspec.Struct, frozen=True, tag=True):
+    """Attended transfer. `start` holds the other party and calls `number`; `swap` speaks with the
+    other of the two; `complete` passes the call on, also to one who still rings; `conference`
+    brings all together; `cancel` goes back. Reply: `Done`, or refused with why."""
+
+    agent: str
+    step: Literal["start", "swap", "complete", "conference", "cancel"]
+    number: str = ""
+
+
+class AgentPark(msgspec.Struct, frozen=True, tag=True):
+    """Put the other party into a parking place. Reply: `Done`; the live state says which."""
+
+    agent: str
+
+
+class AgentFetch(msgspec.Struct, frozen=True, tag=True):
+    """Take the caller who is parked at `orbit`. Reply: `Done`, or refused with why."""
+
+    agent: str
+    orbit: str
+
+
+class AgentPickup(msgspec.Struct, frozen=True, tag=True):
+    """Answer the call that rings at a colleague. Reply: `Done`, or refused with why."""
+
+    agent: str
+    colleague: str
+
+
+class Supervise(msgspec.Struct, frozen=True, tag=True):
+    """Be in the present call of the agent `of`: `listen`, `whisper` (to the agent alone), `barge`
+    (to all), `take_over` (in the agent's place), `stop`. For supervisors and administrators.
+    Reply: `Done`, or refused with why."""
+
+    agent: str
+    mode: Literal["listen", "whisper", "barge", "take_over", "stop"]
+    of: str = ""
+
+
+class SetDnd(msgspec.Struct, frozen=True, tag=True):
+    """Direct calls to the agent are busy; queues go by the agent's state. Reply: `Done`."""
+
+    agent: str
+    on: bool
+
+
+class SetForward(msgspec.Struct, frozen=True, tag=True):
+    """Where direct calls go; no `number` turns it off. Reply: `Done`, or refused with why."""
+
+    agent: str
+    when: Literal["always", "busy", "no_answer"]
+    number: str | None = None
+
+
+class AgentDesk(msgspec.Struct, frozen=True, tag=True):
+    """Calls ring at this desk phone from now on; None: back at the agent's own place. Reply:
+    `Done`, or refused with why."""
+
+    agent: str
+    phone: str | None = None
 
 
 class AgentPeer(msgspec.Struct, frozen=True, tag=True):
@@ -264,6 +365,14 @@ Request = (
     | AgentDial
     | AgentKeys
     | AgentTransfer
+    | AgentConsult
+    | AgentPark
+    | AgentFetch
+    | AgentPickup
+    | Supervise
+    | SetDnd
+    | SetForward
+    | AgentDesk
     | AgentPeer
     | AgentPresence
     | TakeSound

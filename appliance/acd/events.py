@@ -119,6 +119,16 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class Take:
+    """The agent takes this waiting caller without having been chosen (picks up what rings at a
+    colleague). Whatever else they were doing for no queue is over; an agent who talks with a
+    queue's caller, and an entry that somebody accepted, stay as they are."""
+
+    agent: str
+    entry: str
+
+
+@dataclass(frozen=True, slots=True)
 class Declined:
     """The agent refused (`rejected`), did not answer (`missed`), or could not be rung
     (`failed`)."""
@@ -178,6 +188,7 @@ Event = (
     | Met
     | Unbook
     | Accepted
+    | Take
     | Declined
     | Linked
     | LinkFailed

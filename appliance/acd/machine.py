@@ -46,6 +46,7 @@ from appliance.acd.events import (
     Released,
     SetState,
     Spoke,
+    Take,
     Unbook,
     WrapDone,
 )
@@ -109,6 +110,8 @@ class Acd:
                 entries.unbook(room, booking)
             case Accepted(agent, offer):
                 offers.accepted(room, agent, offer)
+            case Take(agent, entry):
+                offers.taken(room, agent, entry)
             case Declined(agent, offer, result):
                 if (ringing := offers.open_offer(room, agent, offer)) is not None:
                     offers.refused(room, ringing, result)

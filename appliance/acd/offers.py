@@ -107,7 +107,28 @@ def let_go(room: Room, agent: Agent) -> None:
         room.touch(agent)
 
 
-def offer(room: Room, waiting: Waiting, agent: Agent) -> None:
+def taken(room: Room, agent_id: str, entry: str) -> None:
+    """An agent helps themselves to a caller: an offer that is accepted as it is made."""
+    agent, waiting = room.agents.get(agent_id), room.entries.get(entry)
+    if agent is None or waiting is None or waiting.booked or waiting.link is not None:
+        return
+    if (agent.talk is not None and agent.talk.wrap_until is None) or (
+        agent.offer is not None and agent.offer.accepted
+    ):
+        return
+    agent.engaged = False
+    let_go(room, agent)
+    if agent.talk is not None:
+        staff.end_wrap(room, agent)
+    if agent.offer is None or agent.offer.entry is not waiting:
+        if agent.offer is not None:
+            close_offer(room, agent.offer, "withdrawn")
+        offer(room, waiting, agent, ring=False)
+    assert agent.offer is not None
+    accepted(room, agent_id, agent.offer.offer)
+
+
+def offer(room: Room, waiting: Waiting, agent: Agent, *, ring: bool = True) -> None:
     queue = room.queue_of(waiting)
     offer_id = room.new_id("offer")
     until = room.now + queue.rules.ring_s * 1000
@@ -129,7 +150,9 @@ def offer(room: Room, waiting: Waiting, agent: Agent) -> None:
             agent=agent.id,
         )
     )
-    room.out.append(Ring(offer_id, waiting.entry, waiting.call, waiting.queue, agent.id, until))
+    if ring:
+        offered = Ring(offer_id, waiting.entry, waiting.call, waiting.queue, agent.id, until)
+        room.out.append(offered)
 
 
 # --- what comes of it -----------------------------------------------------------------------

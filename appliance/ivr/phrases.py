@@ -8,7 +8,7 @@ from appliance.ivr.numbers import in_words
 from appliance.ivr.saying import digits
 from appliance.site.model import Language, Prompt
 
-PhraseName = Literal["busy", "recorded", "closed", "goodbye", "next", "nobody"]
+PhraseName = Literal["busy", "recorded", "closed", "goodbye", "next", "nobody", "done", "refused"]
 
 PHRASES: Final[dict[PhraseName, dict[Language, str]]] = {
     "busy": {
@@ -42,6 +42,22 @@ PHRASES: Final[dict[PhraseName, dict[Language, str]]] = {
         "fa": "از تماس شما سپاسگزاریم. خدانگهدار.",
         "ru": "Спасибо за звонок. До свидания.",
         "zh": "感谢您的来电，再见。",
+    },
+    "done": {
+        "en": "Done.",
+        "ro": "S-a făcut.",
+        "bg": "Готово.",
+        "fa": "انجام شد.",
+        "ru": "Готово.",
+        "zh": "已完成。",
+    },
+    "refused": {
+        "en": "That is not possible.",
+        "ro": "Nu este posibil.",
+        "bg": "Това не е възможно.",
+        "fa": "این کار ممکن نیست.",
+        "ru": "Это невозможно.",
+        "zh": "无法完成此操作。",
     },
     "next": {
         "en": "You are next in line.",

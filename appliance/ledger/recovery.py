@@ -16,6 +16,10 @@ from appliance.events import (
     AgentState,
     CallOpened,
     Connect,
+    ConsultEnd,
+    ConsultStart,
+    DialEnded,
+    Dialled,
     Disconnect,
     Fact,
     HoldOff,
@@ -26,12 +30,16 @@ from appliance.events import (
     LineSeized,
     Offer,
     OfferEnd,
+    Parked,
     QEnter,
     QLeave,
     RecordingEnded,
     RecordingStarted,
+    SuperviseOff,
+    SuperviseOn,
     SystemStarted,
     SystemStopped,
+    Unparked,
     WrapEnd,
     WrapStart,
 )
@@ -46,6 +54,10 @@ _OPENS: Final[dict[type[Fact], Callable[[Any], Key]]] = {
     Connect: lambda f: ("part", f.entry),
     WrapStart: lambda f: ("wrap", f.entry, f.agent),
     RecordingStarted: lambda f: ("recording", f.recording),
+    ConsultStart: lambda f: ("consult", f.call),
+    Parked: lambda f: ("park", f.call),
+    SuperviseOn: lambda f: ("watch", f.call, f.by),
+    Dialled: lambda f: ("dial", f.dial),
     LineSeized: lambda f: ("line", f.call, f.line),
     CallOpened: lambda f: ("call", f.call),
 }
@@ -57,10 +69,17 @@ _CLOSES: Final[dict[type[Fact], Callable[[Any], Key]]] = {
     WrapStart: lambda f: ("part", f.entry),
     WrapEnd: lambda f: ("wrap", f.entry, f.agent),
     RecordingEnded: lambda f: ("recording", f.recording),
+    ConsultEnd: lambda f: ("consult", f.call),
+    Unparked: lambda f: ("park", f.call),
+    SuperviseOff: lambda f: ("watch", f.call, f.by),
+    DialEnded: lambda f: ("dial", f.dial),
     LineReleased: lambda f: ("line", f.call, f.line),
     Disconnect: lambda f: ("call", f.call),
 }
-_ORDER: Final = ("menu", "offer", "entry", "hold", "part", "wrap", "recording", "line", "call")
+_ORDER: Final = (
+    *("menu", "offer", "entry", "consult", "park", "watch", "hold", "part", "wrap", "recording"),
+    *("dial", "line", "call"),
+)
 """The order in which things are closed: the inner ones first, the call's `Disconnect` last."""
 
 
@@ -201,6 +220,16 @@ def _closing(
                     reason="system_failure",
                 )
             ]
+        case "consult":
+            return [ConsultEnd(at=at, call=fact.call, by=fact.by, to=fact.to, result="failed")]
+        case "park":
+            return [Unparked(at=at, call=fact.call, orbit=fact.orbit, result="gone")]
+        case "watch":
+            return [SuperviseOff(at=at, call=fact.call, agent=fact.agent, by=fact.by)]
+        case "dial":
+            # Nobody knows how long they spoke: for the ceiling it was all the time since.
+            ids = {"call": fact.call, "dial": fact.dial, "by": fact.by, "kind": fact.kind}
+            return [DialEnded(at=at, talk_ms=max(0, at - fact.at), **ids)]
         case "line":
             return [LineReleased(at=at, call=fact.call, line=fact.line)]
         case _:

@@ -33,7 +33,7 @@ _SAME_KEY_TICKS: Final = 25
 """A telephone-event this soon after the same key in the audio is that key: 500 ms."""
 _MAX_SKIP: Final = 3000
 """Silence that a recording gets for a clock that jumped: a minute; more is no call any more."""
-_FIRST_CAPACITY: Final = 64
+_FIRST_CAPACITY: Final = 32
 REEL_TICKS: Final = 50
 """What legs said is kept so long and goes to the tape in pieces of it: 1 s, the most that a killed
 process takes with it."""
@@ -512,9 +512,8 @@ class Engine:
             return
         ticks = np.arange(segment.since, until + 1) % REEL_TICKS
         left = None if segment.left is None else self._reel[ticks, segment.left]
-        right = None
-        if segment.right:
-            right = add([self._reel[ticks, slot] for slot in segment.right])
+        said = [self._reel[ticks, slot] for slot in segment.right]
+        right = None if not said else said[0] if len(said) == 1 else add(said)
         segment.since = until + 1
         self._tape.feed(recording, left, right, len(ticks))
 

@@ -21,6 +21,7 @@ import fcntl
 import itertools
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -42,6 +43,8 @@ RATE: Final = 8000
 _BYTES_PER_MS: Final = 16
 _PIECE: Final = 2 * 8000
 """Bytes of stereo mu-law that are worked on at once: a second."""
+RESERVE_BYTES: Final = 64 * 1024 * 1024
+"""Room that stays free for calls and their facts while a new file lies beside the old one."""
 MAX_DIFFERENCE_MS: Final = 20
 MAX_LEVEL_DIFFERENCE_DB: Final = 1.5
 _AUDIBLE: Final = 10.0
@@ -56,15 +59,18 @@ class Unfinished(Exception):
 
 
 class Busy(Unfinished):
-    """Somebody still writes it: try again later."""
+    """Somebody still writes it, or there is no room now: try again later."""
 
 
 def be_idle() -> None:
-    """Lowest priority for this process: the processor and the disk when nobody else wants them."""
+    """Lowest priority for this process: the processor and the disk when nobody else wants them, and
+    the first to go when memory runs out."""
     with suppress(OSError):
         os.nice(19)
     with suppress(OSError, AttributeError):
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("800")
     with suppress(OSError, AttributeError):
         # ioprio_set(IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_IDLE << 13); libc has no name for it.
         number = {"x86_64": 251, "aarch64": 30}[os.uname().machine]
@@ -110,8 +116,9 @@ def unfinished(folder: Path, form: Form) -> list[Path]:
 def finish(path: Path, form: Form) -> Path | None:
     """Bring the recording that was begun as `path` into its lasting form; the file that it is now.
 
-    None when there is nothing of it (any more). Raises `Busy` while somebody writes it,
-    `Unfinished` when the new file is not what it should be, OSError; nothing is lost then.
+    None when there is nothing of it (any more). Raises `Busy` while somebody writes it or the disk
+    has no room for both files, `Unfinished` when the new file is not what it should be, OSError;
+    nothing is lost then.
     """
     there = parts(path)
     target = path.with_suffix(f".{form}")
@@ -128,6 +135,8 @@ def finish(path: Path, form: Form) -> Path | None:
             for _, part in there[1:]:
                 part.unlink(missing_ok=True)
             return there[0][1]
+        if shutil.disk_usage(path.parent).free < RESERVE_BYTES + source.size:
+            raise Busy(f"no room to finish {path.name}")
         hidden = path.with_name(f".{target.name}.new")
         try:
             if form == "wav":

@@ -61,9 +61,6 @@ _QUIET_TICKS: Final = 5
 _MAX_BURST: Final = 12
 """Frames that are sent at once when a leg begins to be passed on: all that was not heard yet."""
 _FEW_LEGS: Final = 4 * FEW
-RELAY_LEGS: Final = 400
-"""With more legs than this everything goes through the mix: between the ticks there is no time to
-waste then."""
 _EXPEDITED: Final = 0xB8
 """DSCP EF in the type-of-service byte (RFC 3246)."""
 
@@ -209,8 +206,9 @@ class PacketIO:
     def __init__(self, engine: Engine, sockets: Datagrams | None = None) -> None:
         self._engine = engine
         self.sockets = best() if sockets is None else sockets
-        self.relay_wanted = True
-        """Whether bridges that need no mixing are passed on between the ticks."""
+        self.relay_legs = 64
+        """With more legs than this everything goes through the mix: it costs less."""
+        self._crowded = False
         self._ports: dict[int, _Port] = {}
         self._by_slot: dict[int, _Port] = {}
         self._learning: list[_Port] = []
@@ -256,7 +254,7 @@ class PacketIO:
         self._chosen: _I64 | None = None
         """The routes at the last choice of paths."""
         self._capacity = 0
-        self._grow(64)
+        self._grow(32)
 
     def _grow(self, capacity: int) -> None:
         self.sockets.reserve(2 * capacity)
@@ -411,27 +409,28 @@ class PacketIO:
         """Put everything that has come into the engine's ring."""
         if self._learning:
             self._learn()
-        self._gather_all()
+        self._gather_all(_ROUNDS)
         self._look_at_rows()
         self._choose_paths()
         self._rtcp.tick()
 
     def pass_on(self) -> None:
-        """Between ticks: send on what can be sent on, keep everything for the tick."""
-        self._gather_all()
+        """Between ticks: send on what can be sent on, keep everything for the tick. Who sent two
+        packets at once waits with the second for the next time, which is soon."""
+        self._gather_all(1)
 
-    def _gather_all(self) -> None:
+    def _gather_all(self, rounds: int) -> None:
         if self._direct and len(self._by_slot) <= _FEW_LEGS:
-            for _ in range(_ROUNDS):
+            for _ in range(rounds):
                 if not self._gather_few():
                     return
         else:
-            self._gather()
+            self._gather(rounds)
 
-    def _gather(self) -> None:
+    def _gather(self, rounds: int) -> None:
         """Read what has come, in rounds of one packet a leg."""
         relaying = self.relaying
-        for _ in range(_ROUNDS):
+        for _ in range(rounds):
             if self._rows + len(self._by_slot) > len(self._who):
                 self._look_at_rows()
             first = self._rows
@@ -647,7 +646,7 @@ class PacketIO:
         """Who is passed on from now on, and who is not any more."""
         relay, engine, current = self._relay, self._engine, self._relay.to
         sources, listeners = engine.through
-        if not self._direct and (not len(sources) or not self.relay_wanted):
+        if not self._direct and (not len(sources) or not self.relay_legs):
             return
         changed = sources is not self._chosen or self._pressing or relay.upset
         if not changed and engine.now % _CHOICE_TICKS:
@@ -655,7 +654,7 @@ class PacketIO:
             return
         self._chosen, relay.upset = sources, False
         wanted = np.full(self._capacity, -1, np.int64)
-        if self.relay_wanted and len(self._by_slot) <= RELAY_LEGS:
+        if not self._full():
             usable = np.maximum(sources, listeners) < self._capacity
             sources, listeners = sources[usable], listeners[usable]
             going = current[sources] == listeners
@@ -678,6 +677,13 @@ class PacketIO:
             if current[source] >= 0:
                 self._leave(source)
         self._entering = [(s, int(wanted[s])) for s in changed if wanted[s] >= 0]
+
+    def _full(self) -> bool:
+        """Whether there are too many legs to pass packets on. Some have to go before there are
+        few enough again: each change is a step in everybody's delay."""
+        most = self.relay_legs * 3 // 4 if self._crowded else self.relay_legs
+        self._crowded = len(self._by_slot) > most
+        return self._crowded
 
     def _leave(self, source: int) -> None:
         """The mix speaks to this listener from now on."""

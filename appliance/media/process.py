@@ -12,6 +12,7 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -227,7 +228,7 @@ class MediaProcess(PeerOwner):
             self._forget_peer(name)
         self._engine.use_plan(plan_for(command.country))
         self._recorder.reserve_bytes = command.reserve_bytes
-        self._io.relay_wanted = command.relay
+        self._io.relay_legs = command.relay_legs
         self._set_lines({setup.line: setup for setup in command.lines})
         self._post(protocol.MediaReady(os.getpid()))
         for line in self._lines.values():
@@ -667,6 +668,13 @@ def take_priority() -> bool:
     return True
 
 
+def raise_limits() -> None:
+    """Two sockets a leg: as many files as the system lets us open."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def main(socket_path: Path, data: Path | None = None) -> None:
     """Run a media process until SIGTERM or SIGINT.
 
@@ -682,6 +690,7 @@ def main(socket_path: Path, data: Path | None = None) -> None:
         gc.freeze()
         gc.disable()
         take_priority()
+        raise_limits()
         await process.run()
 
     # The selector loop: the browser peers' sockets are taken off it.

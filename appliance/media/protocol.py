@@ -229,13 +229,14 @@ class LineSetup(msgspec.Struct, frozen=True):
 
 class Setup(Message, frozen=True, tag=True):
     """First command of a connection: drop every leg left over from before (files are closed in
-    order), run exactly these lines, use this country's tones. With `relay`, what bridged RTP legs
-    say is passed on every 5 ms while nothing is added to it; without, all is mixed every 20 ms."""
+    order), run exactly these lines, use this country's tones. While there are
+    no more than `relay_legs` RTP legs, what bridged ones say is passed on every 5 ms where nothing
+    is added to it; with more, or 0, all is mixed every 20 ms, which costs less and comes later."""
 
     lines: tuple[LineSetup, ...]
     country: str
     reserve_bytes: int = 64 * 1024 * 1024
-    relay: bool = True
+    relay_legs: int = 64
 
 
 class AnswerLine(Message, frozen=True, tag=True):

@@ -254,6 +254,11 @@ class Core:
         if leg is not None:
             leg.reanswer(text, now)
 
+    def refer_done(self, call: str, status: int, now: int) -> None:
+        leg = self._leg(call)
+        if leg is not None:
+            leg.refer_done(status, now)
+
     def invite(
         self,
         target: Target,
@@ -405,7 +410,7 @@ class Core:
         """A request outside any dialog."""
         method = request.method
         reply = self._ctx.reply
-        if method not in _METHODS and method not in ("REGISTER", *_OTHER_METHODS):
+        if method == "REFER" or method not in (*_METHODS, "REGISTER", *_OTHER_METHODS):
             status = {"REFER": 603, "SUBSCRIBE": 489, "NOTIFY": 489}.get(method, 501)
             reply(request, hop, status, [("allow", ALLOW)] if status == 501 else None)
             return

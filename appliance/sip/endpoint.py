@@ -247,6 +247,11 @@ class Endpoint:
         self._core.hangup(call, self._clock())
         self._flush()
 
+    def refer_done(self, call: str, status: int) -> None:
+        """What became of a transfer that a phone asked for, as a SIP status."""
+        self._core.refer_done(call, status, self._clock())
+        self._flush()
+
     def reoffer(self, call: str, sdp_text: str) -> None:
         """Change the media of an answered call (re-INVITE). `Reanswered` follows."""
         self._core.reoffer(call, sdp_text, self._clock())

@@ -174,6 +174,17 @@ class Digit:
 
 
 @dataclass(frozen=True, slots=True)
+class Referred:
+    """The phone of this call wants its other party elsewhere: at `number`, or, with `replaces`,
+    together with the other party of that other call of the same phone. Answer with
+    `refer_done`."""
+
+    call: str
+    number: str
+    replaces: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Registered:
     """A phone has a new or changed contact; `contacts` counts all it has, `address` is the
     new one's `host:port`."""
@@ -209,6 +220,7 @@ Event = (
     | Reoffered
     | Reanswered
     | Digit
+    | Referred
     | Registered
     | Unregistered
     | TrunkState

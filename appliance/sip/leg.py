@@ -27,12 +27,14 @@ from appliance.sip.events import (
     Event,
     HungUp,
     Reanswered,
+    Referred,
     Reoffered,
     Source,
 )
 from appliance.sip.exchange import Exchange
 from appliance.sip.flow import Hop
 from appliance.sip.message import Message, body_of
+from appliance.sip.refer import Replaces, news, parse_refer, wants_news
 from appliance.sip.sdp import Offer, SdpError, Session
 from appliance.sip.session_timer import (
     MIN_SE,
@@ -100,6 +102,8 @@ class Leg:
         self._terms: Terms | None = None
         self._session_timer: Timer | None = None
         self._updates = False
+        self._referring = False
+        self._refer_news = True
         self._find_phone: Callable[[str, str], Hop | None] | None = None
         ctx.legs[self.tag] = self
 
@@ -149,7 +153,7 @@ class Leg:
         elif method == "INFO":
             self._info_received(request, server, now)
         elif method == "REFER":
-            self.ctx.respond(server, 603, now)
+            self._refer_received(request, server, now)
         elif method == "PRACK":
             self.prack(request, server, now)
         elif method == "OPTIONS":
@@ -553,6 +557,63 @@ class Leg:
         if self._terms is not None:
             headers.append(self._terms.as_client())
         return headers
+
+    # --- transfer ---------------------------------------------------------------------------
+
+    def _refer_received(self, request: Message, server: Server, now: int) -> None:
+        """The phone wants the other party elsewhere; a trunk may not want anything."""
+        if self.source.kind != "phone" or not self.up:
+            self.ctx.respond(server, 603, now)
+            return
+        wish = parse_refer(request)
+        if wish is None:
+            self.ctx.respond(server, 400, now)
+            return
+        if self._referring:
+            self.ctx.respond(server, 500, now, headers=[("retry-after", "5")])
+            return
+        replaced = None if wish.replaces is None else self._other(wish.replaces)
+        self._referring, self._refer_news = True, wants_news(request)
+        assert self.dialog is not None
+        headers = [("contact", self.dialog.contact)]
+        if not self._refer_news:
+            headers.append(("refer-sub", "false"))
+        self.ctx.respond(server, 202, now, headers=headers)
+        self._tell_phone(100, now)
+        if wish.replaces is not None and replaced is None:
+            self.refer_done(481, now)
+            return
+        self.tell(Referred(self.key, wish.number, replaced))
+
+    def _other(self, wanted: Replaces) -> str | None:
+        """Another call of the same phone by its dialog; some phones swap the tags."""
+        for ours, theirs in (
+            (wanted.to_tag, wanted.from_tag),
+            (wanted.from_tag, wanted.to_tag),
+        ):
+            leg = self.ctx.legs.get(ours)
+            if (
+                leg is not None
+                and leg is not self
+                and leg.source == self.source
+                and leg.dialog is not None
+                and (leg.dialog.call_id, leg.dialog.remote_tag) == (wanted.call_id, theirs)
+            ):
+                return leg.key
+        return None
+
+    def refer_done(self, status: int, now: int) -> None:
+        """What became of the transfer that the phone asked for."""
+        if self._referring:
+            self._referring = False
+            self._tell_phone(status, now)
+
+    def _tell_phone(self, status: int, now: int) -> None:
+        if not self._refer_news or self.dialog is None or self.ended:
+            return
+        request = self.dialog.request("NOTIFY")
+        news(request, self.dialog.contact, status)
+        self._exchange(request, lambda response, now: None, now)
 
     # --- the rest ---------------------------------------------------------------------------
 

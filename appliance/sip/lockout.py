@@ -25,7 +25,15 @@ class _Record:
 class Lockout:
     """Counts failures by source address. Each lock of the same source is twice as long."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        failures: int = FAILURES,
+        window_ms: int = WINDOW_MS,
+        first_lock_ms: int = FIRST_LOCK_MS,
+        longest_lock_ms: int = LONGEST_LOCK_MS,
+    ) -> None:
+        self._failures, self._window_ms = failures, window_ms
+        self._first_lock_ms, self._longest_lock_ms = first_lock_ms, longest_lock_ms
         self._records: dict[str, _Record] = {}
 
     def locked_ms(self, host: str, now: int) -> int:
@@ -37,19 +45,19 @@ class Lockout:
         """Note a wrong password; True when it just locked the source out."""
         record = self._records.pop(host, None)
         if record is None:
-            record = _Record(now, 0, 0, FIRST_LOCK_MS)
+            record = _Record(now, 0, 0, self._first_lock_ms)
         # The most recent goes last, so that the table drops the quietest source.
         self._records[host] = record
         if len(self._records) > MAX_SOURCES:
             del self._records[next(iter(self._records))]
-        if now - record.since > WINDOW_MS:
-            if now - record.locked_until > LONGEST_LOCK_MS:
-                record.lock_ms = FIRST_LOCK_MS
+        if now - record.since > self._window_ms:
+            if now - record.locked_until > self._longest_lock_ms:
+                record.lock_ms = self._first_lock_ms
             record.since, record.failures = now, 0
         record.failures += 1
-        if record.failures < FAILURES:
+        if record.failures < self._failures:
             return False
         record.since, record.failures = now, 0
         record.locked_until = now + record.lock_ms
-        record.lock_ms = min(record.lock_ms * 2, LONGEST_LOCK_MS)
+        record.lock_ms = min(record.lock_ms * 2, self._longest_lock_ms)
         return True

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final
 
 from appliance.site.load import diff, parse
-from appliance.site.model import Site
 from appliance.site.problems import SiteError
 
 BY_HAND: Final = "file"
@@ -23,17 +22,6 @@ HISTORY: Final = "site-history"
 """Folder of the data directory."""
 MOST_CHANGES: Final = 200
 """Differences that are written down with a version; the texts themselves tell the rest."""
-
-_AT_START: Final = (
-    "sip",
-    "web",
-    "office.country",
-    "office.timezone",
-    "demo",
-    "media",
-)
-"""Parts that hold ports, clocks or devices: they change with the next start."""
-_LIVE_OF_LINES: Final = ("route", "numbers", "name", "number", "caller_id", "channels", "fax")
 
 
 class Stale(Exception):
@@ -50,18 +38,6 @@ class Version:
     author: str
     changes: tuple[str, ...] = ()
     undoes: int | None = None
-
-
-def at_start(old: Site, new: Site) -> list[str]:
-    """Paths of the differences that take effect with the next start only."""
-    return [change.path for change in diff(old, new) if _waits(change.path)]
-
-
-def _waits(path: str) -> bool:
-    parts = path.split(".")
-    if parts[0] == "lines":
-        return len(parts) < 3 or parts[2] not in _LIVE_OF_LINES
-    return any(path == part or path.startswith(f"{part}.") for part in _AT_START)
 
 
 class SiteHistory:

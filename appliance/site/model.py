@@ -32,6 +32,10 @@ VARIABLE_PATTERN: Final = r"^[a-z][a-z0-9_]{0,31}$"
 URL_PATTERN: Final = r"^https?://[^\s\x00-\x1f@]{1,300}$"
 PREFIX_PATTERN: Final = r"^[0-9]{0,2}$"
 HOST_PATTERN: Final = r"^[A-Za-z0-9.:\[\]-]{1,120}$"
+DIAL_PATTERN: Final = r"^\+?[0-9XZN]{0,20}\.?$"
+AREA_PATTERN: Final = r"^[0-9]{0,6}$"
+ABROAD_PATTERN: Final = r"^\+[0-9]{0,8}$"
+CODE_PATTERN: Final = r"^[*#][0-9*#]{1,4}$"
 DEVICE_PATTERN: Final = r"^/[^\x00]{1,200}$"
 USER_PATTERN: Final = r'^[^\s"<>@:;,\x00-\x1f\x7f]{1,80}$'
 LABEL_PATTERN: Final = r"^[^\x00-\x1f\x7f]*$"
@@ -46,6 +50,7 @@ Wav = Annotated[str, StringConstraints(pattern=WAV_PATTERN)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=TEXT_PATTERN)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=LABEL_PATTERN)]
 Language = Literal["en", "ro", "bg", "fa", "ru", "zh"]
+Code = Annotated[str, StringConstraints(pattern=CODE_PATTERN)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Strategy = Literal[
     "longest_idle",
@@ -60,6 +65,8 @@ Strategy = Literal[
 ]
 Srtp = Literal["off", "allowed", "required"]
 Country = Literal["us", "gb", "fr", "de", "ro", "bg", "ir", "ru", "cn"]
+CallKind = Literal["local", "national", "international", "premium"]
+"""What a call to the outside is; calls inside the office are always allowed."""
 
 
 class Table(BaseModel):
@@ -73,6 +80,8 @@ class Office(Table):
 
     name: Label = "Office"
     country: Country = "us"
+    area: Annotated[str, StringConstraints(pattern=AREA_PATTERN)] = ""
+    """The office's own area code without the trunk prefix: calls there are local."""
     timezone: str = "UTC"
     language: Language = "en"
 
@@ -163,6 +172,8 @@ class Trunk(Table):
     numbers: dict[Number, str] = {}
     """Called number -> route."""
     caller_id: Number | None = None
+    any_caller_id: bool = False
+    """The provider shows whatever number we send; otherwise only those of `numbers`."""
     srtp: Srtp = "off"
     """Encrypted audio (SRTP, keys in the signalling): never, when the other side can, or always.
     Always needs `transport = "tls"`: else the keys could be read on the way."""
@@ -186,12 +197,18 @@ class Person(Table):
     phone: Extension | None = None
     """With `door = "phone"`: the desk phone that rings."""
     language: Language | None = None
+    calls: tuple[CallKind, ...] | None = None
+    """What calls to the outside this person may make; without it `numbering.calls`."""
+    caller_id: Number | None = None
+    """The number shown outside, where the trunk allows it."""
 
 
 class Phone(Table):
     """A desk phone: the table's key is its extension and its SIP user name."""
 
     name: Label
+    calls: tuple[CallKind, ...] | None = None
+    """What may be called from it while it is nobody's own; without it `numbering.calls`."""
     srtp: Srtp = "off"
     """As for a trunk. Always needs `sip.tls`: the phone is then heard over TLS alone."""
 
@@ -253,6 +270,8 @@ class Queue(Table):
     service_level_s: Annotated[int, Field(ge=1, le=600)] = 20
     short_abandon_s: Annotated[int, Field(ge=0, le=60)] = 5
     priority: Annotated[int, Field(ge=-10, le=10)] = 0
+    caller_id: Number | None = None
+    """Shown when its agents call out in its name, where the trunk allows it."""
 
 
 class MenuKey(Table):
@@ -465,12 +484,134 @@ class Web(Table):
     """Names besides the box's own addresses under which the page may be opened."""
 
 
+class DialRule(Table):
+    """Which lines take which numbers. The first rule that fits wins; without one the lines of
+    `numbering.outgoing` take the number as it is."""
+
+    pattern: Annotated[str, StringConstraints(min_length=1, pattern=DIAL_PATTERN)]
+    """X is any digit, Z 1 to 9, N 2 to 9, a dot at the end whatever follows."""
+    strip: Annotated[int, Field(ge=0, le=20)] = 0
+    """So many characters are taken away in front, then `prepend` is put there."""
+    prepend: Annotated[str, StringConstraints(pattern=r"^\+?[0-9]{0,10}$")] = ""
+    lines: tuple[Id, ...] = ()
+    """Lines, trunks and names of `numbering.groups`, each tried when those before it are busy or
+    fail; empty: `numbering.outgoing`."""
+    kind: CallKind | None = None
+    """What such a call is, where the country's plan has it otherwise."""
+
+
+class Ceiling(Table):
+    """What toll fraud cannot exceed, by more than the calls that run when it is reached. A day is
+    the office's; emergency calls are neither counted nor refused."""
+
+    calls: Annotated[int, Field(ge=0, le=100_000)] = 500
+    minutes: Annotated[int, Field(ge=0, le=1_000_000)] = 2000
+    at_once: Annotated[int, Field(ge=0, le=500)] = 30
+    person_calls: Annotated[int, Field(ge=0, le=100_000)] = 200
+    person_minutes: Annotated[int, Field(ge=0, le=100_000)] = 600
+    person_at_once: Annotated[int, Field(ge=0, le=100)] = 3
+    abroad_minutes: Annotated[int, Field(ge=0, le=100_000)] = 120
+    """International and premium calls of the whole office."""
+    call_minutes: Annotated[int, Field(ge=1, le=1440)] = 240
+    """A call to the outside is ended after this."""
+
+
 class Numbering(Table):
     outside_prefix: Annotated[str, StringConstraints(pattern=PREFIX_PATTERN)] = "0"
     outgoing: tuple[Id, ...] = ()
     """Lines and trunks for calls out, in order of preference."""
+    groups: dict[Id, tuple[Id, ...]] = {}
+    """Names for several lines, for `rules`."""
+    rules: tuple[DialRule, ...] = ()
+    calls: tuple[CallKind, ...] = ("local", "national")
+    """What people and phones may call outside unless theirs says otherwise."""
+    abroad: tuple[Annotated[str, StringConstraints(pattern=ABROAD_PATTERN)], ...] = ()
+    """Beginnings of international numbers that may be called, "+49" for example; "+" is every
+    country. Without any nobody calls abroad."""
+    ceiling: Ceiling = Ceiling()
     emergency: tuple[Number, ...] = ("112",)
+    """Besides those of the country, which are always known."""
+    emergency_lines: tuple[Id, ...] = ()
+    """Which lines take emergency calls first; every other line is tried after them."""
     ring_s: Annotated[int, Field(ge=5, le=180)] = 60
+    forward_hops: Annotated[int, Field(ge=0, le=9)] = 3
+    """How often one call may be forwarded on from person to person."""
+
+
+Feature = Literal[
+    "pickup",
+    "listen",
+    "whisper",
+    "barge",
+    "take_over",
+    "dnd_on",
+    "dnd_off",
+    "forward_always",
+    "forward_busy",
+    "forward_no_answer",
+    "forward_off",
+    "sign_in",
+    "sign_out",
+    "ready",
+    "pause",
+]
+CODES: Final[dict[Feature, str]] = {
+    "pickup": "*80",
+    "listen": "*40",
+    "whisper": "*41",
+    "barge": "*42",
+    "take_over": "*43",
+    "dnd_on": "*78",
+    "dnd_off": "*79",
+    "forward_always": "*72",
+    "forward_off": "*73",
+    "forward_busy": "*74",
+    "forward_no_answer": "*75",
+    "sign_in": "*31",
+    "sign_out": "*32",
+    "ready": "*45",
+    "pause": "*46",
+}
+CallKey = Literal[
+    "hold", "transfer", "consult", "conference", "swap", "cancel", "complete", "park", "mute"
+]
+CALL_KEYS: Final[dict[CallKey, str]] = {
+    "hold": "*0",
+    "transfer": "*1",
+    "consult": "*2",
+    "conference": "*3",
+    "swap": "*4",
+    "cancel": "*5",
+    "complete": "*6",
+    "park": "*7",
+    "mute": "*8",
+}
+
+
+class Features(Table):
+    """What phones and pages can do with calls, and by which codes."""
+
+    orbits: tuple[Extension, ...] = ("701", "702", "703", "704", "705", "706", "707", "708", "709")
+    """Parking places: numbers that are dialled to fetch who waits there."""
+    park_s: Annotated[int, Field(ge=10, le=3600)] = 120
+    """After this whoever parked the call is rung."""
+    codes: dict[Feature, Code] = CODES
+    """What is dialled on a phone; an extension, a number or nothing follows."""
+    keys: dict[CallKey, Code] = CALL_KEYS
+    """What is keyed by a phone of the office during a call; for `transfer` and `consult` the
+    number and # follow."""
+    supervise_notice: Prompt | None = None
+    """Played when a supervisor comes into a call, where the law asks for it."""
+    supervise_tells: Literal["agent", "all"] = "all"
+    """Who hears that notice."""
+
+
+Role = Literal["agent", "supervisor", "admin"]
+
+
+class Privacy(Table):
+    shown_digits: dict[Role, Annotated[int, Field(ge=0, le=9)]] = {}
+    """Callers' numbers show only so many of their last digits to people of this role."""
 
 
 class Site(Table):
@@ -489,6 +630,8 @@ class Site(Table):
     sip: Sip = Sip()
     web: Web = Web()
     numbering: Numbering = Numbering()
+    features: Features = Features()
+    privacy: Privacy = Privacy()
     pause_reasons: tuple[Label, ...] = ("Break", "Lunch", "Training", "Paperwork")
     demo: bool = False
     """Demo office: simulated callers, sign-in without a password from this machine."""

@@ -27,6 +27,7 @@ def inconsistencies(site: Site) -> list[Problem]:
         *_names(site),
         *_queue_rules(site),
         *_extensions(site),
+        *_codes(site),
         *_devices(site),
         *_ports(site),
     ]
@@ -153,11 +154,29 @@ def _names(site: Site) -> Iterator[Problem]:
                 f"phones.{extension}.srtp",
                 'its keys could be read on the way: set sip.tls = true, or srtp = "allowed"',
             )
-    for index, outgoing in enumerate(site.numbering.outgoing):
-        if outgoing not in site.lines:
+    yield from _numbering(site)
+
+
+def _numbering(site: Site) -> Iterator[Problem]:
+    plan = site.numbering
+    lists: list[tuple[str, tuple[str, ...], Iterable[str]]] = [
+        ("outgoing", plan.outgoing, site.lines),
+        ("emergency_lines", plan.emergency_lines, site.lines),
+    ]
+    lists += [(f"groups.{name}", lines, site.lines) for name, lines in plan.groups.items()]
+    either = [*site.lines, *plan.groups]
+    lists += [(f"rules[{i}].lines", rule.lines, either) for i, rule in enumerate(plan.rules)]
+    for path, names, known in lists:
+        for index, name in enumerate(names):
+            if name not in known:
+                yield Problem(
+                    f"numbering.{path}[{index}]",
+                    f'there is no line or trunk "{name}"; {nearest(name, known)}',
+                )
+    for name in plan.groups:
+        if name in site.lines:
             yield Problem(
-                f"numbering.outgoing[{index}]",
-                f'there is no line or trunk "{outgoing}"; {nearest(outgoing, site.lines)}',
+                f"numbering.groups.{name}", f'"{name}" is a line already; give it another name'
             )
 
 
@@ -221,6 +240,9 @@ def _extensions(site: Site) -> Iterator[Problem]:
     for name, queue in site.queues.items():
         if queue.extension is not None:
             taken.append((queue.extension, f"queues.{name}.extension"))
+    taken += [
+        (orbit, f"features.orbits[{index}]") for index, orbit in enumerate(site.features.orbits)
+    ]
     prefix = site.numbering.outside_prefix
     for extension, path in taken:
         if extension in owners:
@@ -236,6 +258,22 @@ def _extensions(site: Site) -> Iterator[Problem]:
                 f"{extension} starts with {prefix}, which numbering.outside_prefix reserves for"
                 " calls out; give it another number",
             )
+
+
+def _codes(site: Site) -> Iterator[Problem]:
+    """No code may be the beginning of another: a phone could never dial the longer one."""
+    tables: list[tuple[str, list[tuple[str, str]]]] = [
+        ("codes", [(str(name), code) for name, code in site.features.codes.items()]),
+        ("keys", [(str(name), code) for name, code in site.features.keys.items()]),
+    ]
+    for table, codes in tables:
+        for name, code in codes:
+            for other, longer in codes:
+                if other != name and longer.startswith(code):
+                    yield Problem(
+                        f"features.{table}.{other}",
+                        f"{longer} begins like {code} of {name}; give it another code",
+                    )
 
 
 def _devices(site: Site) -> Iterator[Problem]:

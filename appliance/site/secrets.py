@@ -1,5 +1,5 @@
-"""What must not stand in the site document: password hashes of people, SIP secrets of desk phones
-and trunks. One TOML file of the data directory, readable by its owner alone.
+"""What must not stand in the site document: password and PIN hashes of people, SIP secrets of desk
+phones and trunks. One TOML file of the data directory, readable by its owner alone.
 
 People's passwords are Argon2id hashes (RFC 9106; 19 MiB, two passes, one lane: the least that
 OWASP's password storage guide asks for, tens of milliseconds of a core). SIP needs the secret
@@ -30,6 +30,8 @@ SECRET_ALPHABET: Final = "abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ2345678
 """Without the letters and digits that are mistaken for each other on a phone's screen."""
 SECRET_LENGTH: Final = 20
 """114 bits."""
+MIN_PIN: Final = 4
+MAX_PIN: Final = 12
 MODE: Final = 0o600
 MAX_BYTES: Final = 1 << 20
 
@@ -49,6 +51,7 @@ class Secrets:
         self._people: dict[str, str] = {}
         self._phones: dict[str, str] = {}
         self._trunks: dict[str, str] = {}
+        self._pins: dict[str, str] = {}
         # Checked for people who do not exist, so that they take as long as those who do.
         self._nobody = _HASHER.hash(random.token_hex(16))
 
@@ -89,6 +92,7 @@ class Secrets:
             ("people", "password", self._people),
             ("phones", "secret", self._phones),
             ("trunks", "secret", self._trunks),
+            ("pins", "pin", self._pins),
         )
         for table, field, into in kinds:
             entries = document.get(table, {})
@@ -108,6 +112,7 @@ class Secrets:
             "people": {name: {"password": value} for name, value in self._people.items()},
             "phones": {name: {"secret": value} for name, value in self._phones.items()},
             "trunks": {name: {"secret": value} for name, value in self._trunks.items()},
+            "pins": {name: {"pin": value} for name, value in self._pins.items()},
         }
         text = toml.write({table: rows for table, rows in document.items() if rows})
         folder = self._path.parent
@@ -179,7 +184,23 @@ class Secrets:
     def verify(self, person: str, text: str) -> bool:
         """Whether this is the person's password. The same work whether or not the person exists or
         has a password; tens of milliseconds of a core, so call it off the event loop."""
-        known = self._people.get(person)
+        return self._matches(self._people.get(person), text)
+
+    # --- PINs of people at desk phones ------------------------------------------------------
+
+    def set_pin(self, person: str, pin: str) -> None:
+        """Takes tens of milliseconds of a core. Raises ValueError with a sentence."""
+        if not (pin.isascii() and pin.isdigit() and MIN_PIN <= len(pin) <= MAX_PIN):
+            raise ValueError(f"a PIN has {MIN_PIN} to {MAX_PIN} digits")
+        if len(set(pin)) == 1 or pin in "01234567890" or pin in "09876543210":
+            raise ValueError("that PIN is the first that anybody would try")
+        self._pins[person] = _HASHER.hash(_bytes(pin))
+
+    def verify_pin(self, person: str, pin: str) -> bool:
+        """As `verify`; a person without a PIN has none that fits."""
+        return self._matches(self._pins.get(person), pin)
+
+    def _matches(self, known: str | None, text: str) -> bool:
         if len(text) > MAX_PASSWORD:
             return False
         try:

@@ -76,6 +76,14 @@ class SipReanswer:
 
 
 @dataclass(frozen=True, slots=True)
+class SipReferDone:
+    """What became of a transfer that the phone asked for, as a SIP status."""
+
+    sip: str
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
 class SipInvite:
     """Call a phone (`trunk` None, `target` an extension) or a number through a trunk."""
 
@@ -85,6 +93,16 @@ class SipInvite:
     caller: str | None
     caller_name: str | None
     port: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPin:
+    """Whether this is the person's PIN; the answer comes as `Switch.pin_checked`. It takes tens
+    of milliseconds of a core, so not here."""
+
+    call: str
+    person: str
+    pin: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,5 +127,7 @@ Action = (
     | SipHangUp
     | SipReanswer
     | SipInvite
+    | SipReferDone
+    | CheckPin
     | AskProgram
 )

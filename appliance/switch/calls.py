@@ -1,31 +1,28 @@
-"""The life of a call once it exists: connect, hold, park, end."""
+"""The life of a call once it exists: connect, hold, end."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 from appliance.acd import events as acd
 from appliance.events import (
     Bridged,
     CallOpened,
+    ConsultEnd,
     Direction,
     Disconnect,
     HoldOff,
     HoldOn,
-    RecordingStarted,
+    PartyJoined,
     Side,
+    SuperviseOff,
+    Unparked,
 )
-from appliance.media import protocol as p
-from appliance.switch.actions import HoldMusic, Hush
-from appliance.switch.legs import answer, drop, listen
-from appliance.switch.model import Call, Leg, World
+from appliance.switch.legs import answer, drop
+from appliance.switch.model import Call, Desk, Leg, Watcher, World
+from appliance.switch.voices import arrange, stop_recording
 
-LIVE_PATIENCE_MS: Final = 2000
-"""A bridge whose one side sends nothing (muted phone with silence suppression) counts as connected
-after this long: the people are on the line, only quiet."""
-
-PARK_MS: Final = 30_000
+SUSPEND_MS: Final = 30_000
 """How long a caller hears music when the agent's page went away in mid-call: a reload takes a
 second or two, a crashed browser half a minute."""
 
@@ -63,27 +60,6 @@ def open_call(
     return call
 
 
-def try_bridge(w: World, call: Call) -> None:
-    """Connect the two legs if both are up and nothing keeps them apart."""
-    b = call.b
-    if call.ended or b is None or call.bridge is not None or call.held_by is not None:
-        return
-    if call.a.state != "up" or b.state != "up" or call.parked_until is not None:
-        return
-    w.act(Hush(call.a.id))
-    w.act(HoldMusic(call.a.id, None))
-    w.media(p.PlayTone(call.a.id, None))
-    w.media(p.PlayTone(b.id, None))
-    for leg in (call.a, b):
-        listen(w, leg, keys=leg.kind == "sip")
-    call.bridge = w.number()
-    call.bridge_live = False
-    call.live_by = w.now + LIVE_PATIENCE_MS
-    call.ring_until = None
-    w.media(p.Bridge(call.bridge, call.a.id, b.id))
-    _record(w, call, b)
-
-
 def bridge_live(w: World, call: Call) -> None:
     """Audio flows both ways: the wait is over."""
     call.live_by = None
@@ -97,38 +73,20 @@ def bridge_live(w: World, call: Call) -> None:
         w.tell(acd.Linked(call.entry))
 
 
-def music_of(w: World, call: Call) -> str:
-    """The music of the call's queue; "" is the built-in one."""
-    queue = w.site.queues.get(call.queue or "")
-    return (queue.music if queue is not None else None) or ""
-
-
-def unbridge(w: World, call: Call) -> None:
-    if call.bridge is not None:
-        w.media(p.Unbridge(call.bridge))
-        call.bridge = None
-        call.live_by = None
-
-
 def hold(w: World, call: Call, holder: Leg) -> None:
-    """One side puts the other on hold: music there, silence in the recording."""
-    other = call.b if holder is call.a else call.a
-    if call.held_by is not None or not call.bridge_live or other is None:
+    """One side puts the other on hold: music there, silence in the recording. In a conference the
+    others go on."""
+    if call.held_by is not None or not call.bridge_live or holder not in call.people:
         return
-    call.held_by, call.held_since = holder.agent or holder.party, w.now
+    call.held_by, call.held_since = holder.name, w.now
     w.fact(HoldOn(at=w.now, call=call.id, agent=call.held_by, entry=call.entry))
-    unbridge(w, call)
-    w.act(HoldMusic(other.id, music_of(w, call)))
-    _point_recording(w, call, silent=True)
+    arrange(w, call)
 
 
 def resume(w: World, call: Call) -> None:
-    if call.held_by is None:
-        return
-    release_hold(w, call)
-    for leg in call.legs:
-        w.act(HoldMusic(leg.id, None))
-    try_bridge(w, call)
+    if call.held_by is not None:
+        release_hold(w, call)
+        arrange(w, call)
 
 
 def release_hold(w: World, call: Call) -> None:
@@ -137,47 +95,32 @@ def release_hold(w: World, call: Call) -> None:
         call.held_by = None
 
 
-def _record(w: World, call: Call, b: Leg) -> None:
-    """Start, or point the running recording at, the legs that talk now."""
-    if call.recording is not None:
-        _point_recording(w, call, silent=False)
-        return
-    queue = w.site.queues.get(call.queue or "")
-    wanted = w.site.recording.enabled and queue is not None and queue.record
-    if not wanted or not w.recording_allowed:
-        return
-    call.recordings += 1
-    day = datetime.fromtimestamp(w.now / 1000, UTC).astimezone(w.site.office.zone)
-    recording = f"{call.id}-{call.recordings}"
-    path = f"recordings/{day:%Y-%m-%d}/{recording}.wav"
-    call.recording = recording
-    w.fact(
-        RecordingStarted(
-            at=w.now,
-            call=call.id,
-            recording=recording,
-            path=path,
-            entry=call.entry,
-            agent=call.linked_agent,
-        )
-    )
-    w.media(p.StartRecording(recording, f"{w.data}/{path}", call.a.id, b.id))
+def close_consult(
+    w: World, call: Call, result: Literal["completed", "conference", "cancelled", "failed"]
+) -> Leg | None:
+    """The consultation is over; returns the leg of the one consulted, no longer in the call."""
+    consult, call.consult = call.consult, None
+    if consult is None:
+        return None
+    w.fact(ConsultEnd(at=w.now, call=call.id, by=consult.by.party, to=consult.to, result=result))
+    if call.attempt is not None and call.attempt.slot == "consult":
+        call.attempt = None
+    return consult.leg
 
 
-def _point_recording(w: World, call: Call, *, silent: bool) -> None:
-    running = w.recordings.get(call.recording or "")
-    if running is None:
-        return
-    left = None if silent else call.a.id
-    right = None if silent or call.b is None else call.b.id
-    w.media(p.StartRecording(running.recording, running.path, left, right))
+def close_orbit(
+    w: World, call: Call, result: Literal["fetched", "timeout", "gone"], by: str | None = None
+) -> None:
+    """The call leaves its orbit, if it is in one."""
+    orbit, call.orbit = call.orbit, None
+    if orbit is not None:
+        w.fact(Unparked(at=w.now, call=call.id, orbit=orbit, result=result, by=by))
 
 
-def stop_recording(w: World, call: Call) -> None:
-    """`RecordingEnded` follows when the media process has the file complete."""
-    if call.recording is not None:
-        w.media(p.StopRecording(call.recording))
-        call.recording = None
+def close_watch(w: World, call: Call, watcher: Watcher) -> None:
+    """The supervisor is no longer in the call; their leg is the caller's to drop."""
+    call.watchers.remove(watcher)
+    w.fact(SuperviseOff(at=w.now, call=call.id, agent=watcher.of.name, by=watcher.leg.name))
 
 
 def end_call(
@@ -186,13 +129,22 @@ def end_call(
     """The call is over. `gone` is the leg whose far end hung up, if one did."""
     if call.ended:
         return
+    everybody = call.legs
     call.ended = True
+    call.attempt = None
+    call.orbit_wanted = None
+    w.pin_wanted.pop(call.id, None)
     if call.menu is not None:
         w.keep_facts(call.menu.gone(w.now))
         call.menu = None
+    for watcher in list(call.watchers):
+        close_watch(w, call, watcher)
+    close_consult(w, call, "failed")
+    close_orbit(w, call, "gone")
     release_hold(w, call)
     stop_recording(w, call)
-    for leg in call.legs:
+    arrange(w, call)
+    for leg in everybody:
         drop(w, leg, cause, gone=leg is gone)
     if call.entry is not None and not call.connected:
         w.tell(acd.Gone(call.entry, "abandoned"))
@@ -205,25 +157,84 @@ def end_call(
 def free_agents(w: World, call: Call) -> None:
     """The agents of this call have their hands free again."""
     for desk in w.desks.values():
-        if desk.call is not call:
-            continue
-        desk.call = None
-        if call.connected and call.linked_agent == desk.id:
-            w.tell(acd.Released(desk.id))
-        elif call.linked_agent != desk.id:
-            w.tell(acd.Engaged(desk.id, False))
+        if desk.call is call:
+            free_agent(w, call, desk)
 
 
-def park(w: World, call: Call, leg: Leg) -> None:
+def free_agent(w: World, call: Call, desk: Desk) -> None:
+    """One agent's hands are free; the part in the queue's call, if it was theirs, is over."""
+    desk.call = None
+    if call.linked_agent != desk.id:
+        w.tell(acd.Engaged(desk.id, False))
+    elif call.connected:
+        w.tell(acd.Released(desk.id))
+
+
+def dismiss(w: World, call: Call, by: Leg) -> None:
+    """`by` goes, and what a queue gave is over; agents who stay are in a plain call from now."""
+    for desk in [desk for desk in w.desks.values() if desk.call is call]:
+        if desk.id == by.agent:
+            free_agent(w, call, desk)
+        elif desk.id == call.linked_agent:
+            free_agent(w, call, desk)
+            part_over(call)
+            engage(w, call, desk.id)
+    part_over(call)
+
+
+def engage(w: World, call: Call, agent: str | None) -> None:
+    """The person is in this call from now on."""
+    desk = w.desks.get(agent or "")
+    if desk is not None and desk.call is None:
+        desk.call = call
+        w.tell(acd.Engaged(desk.id, True))
+
+
+def let_go(w: World, call: Call, leg: Leg, *, gone: bool) -> None:
+    """The leg is out of the call; so is whoever it belongs to."""
+    drop(w, leg, gone=gone)
+    desk = w.desks.get(leg.agent or "")
+    if desk is not None and desk.call is call:
+        free_agent(w, call, desk)
+        if call.linked_agent == desk.id:
+            part_over(call)
+
+
+def part_over(call: Call) -> None:
+    """The agent's part in the queue's call is over; the call itself may go on."""
+    call.linked_agent = None
+    call.entry = None
+
+
+def join(w: World, call: Call, leg: Leg, how: str) -> None:
+    """One more who talks; the leg belongs to the call already and is up."""
+    call.more.append(leg)
+    w.fact(PartyJoined(at=w.now, call=call.id, party=leg.party, how=how))
+    arrange(w, call)
+
+
+def forget_talk(call: Call) -> None:
+    """The call looks for somebody anew; its identity and history stay."""
+    part_over(call)
+    call.connected = False
+    call.bridge_live = False
+    call.talk_since = 0
+    call.parked_until = None
+
+
+def suspend(w: World, call: Call, leg: Leg) -> None:
     """The agent's audio is gone in mid-call: music for the caller until it is back."""
     hold(w, call, leg)
-    call.parked_until = w.now + PARK_MS
+    call.parked_until = leg.lost_until = w.now + SUSPEND_MS
+    arrange(w, call)
 
 
-def unpark(w: World, call: Call) -> None:
-    if call.parked_until is not None:
-        call.parked_until = None
-        resume(w, call)
+def go_on(w: World, call: Call, leg: Leg) -> None:
+    """The audio is back."""
+    call.parked_until = leg.lost_until = None
+    if call.held_by == leg.name:
+        release_hold(w, call)
+    arrange(w, call)
 
 
 def answer_caller(w: World, call: Call) -> bool:

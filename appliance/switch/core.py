@@ -9,55 +9,35 @@ of calls runs in seconds and every test drives the machine that serves the lines
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Final
 
 from appliance import live
 from appliance.acd import events as acd
 from appliance.acd.machine import Acd
-from appliance.events import (
-    CallerKnown,
-    Fact,
-    LineBusy,
-    LineSeized,
-    RecordingEnded,
-    SystemStopped,
-    Transfer,
-)
+from appliance.events import Fact, RecordingEnded, SystemStopped, Transfer
 from appliance.media import protocol as p
 from appliance.sip import events as sip
 from appliance.site.model import Site
-from appliance.switch import calls, heard, queueing, requests, routing, verdicts
-from appliance.switch.actions import Action, SipReanswer, SipReject
-from appliance.switch.dialplan import resolve
-from appliance.switch.legs import (
-    add_leg,
-    aim,
-    answer_to,
-    drop,
-    release_line,
-    srtp_policy,
-    went_up,
+from appliance.switch import (
+    calls,
+    dialling,
+    features,
+    heard,
+    line_door,
+    parking,
+    queueing,
+    requests,
+    routing,
+    sip_door,
+    verdicts,
+    voices,
 )
-from appliance.switch.model import Call, Desk, Leg, LineDesk, World
+from appliance.switch.actions import Action
+from appliance.switch.countries import plans
+from appliance.switch.legs import drop
+from appliance.switch.model import Call, Desk, LineDesk, World
+from appliance.switch.parties import leave
 from appliance.switch.ports import PortPool
-
-_PASSED_KEYS: Final = ("sip_info",)
-"""Keys that come with the signalling and must be handed to the other leg of a bridge; those that
-come beside the audio (RFC 4733) the media process passes on itself."""
-
-_FAILURES: Final[Mapping[int, str]] = {
-    404: "unknown_number",
-    486: "busy",
-    600: "busy",
-    603: "rejected",
-    480: "no_answer",
-    408: "no_answer",
-    487: "no_answer",
-    488: "no_codec",
-}
-
-_DIAL_FAILURES: Final[Mapping[str, str]] = {"busy": "busy", "device": "no_line"}
-"""Why a line hung up before anybody answered, as causes; all else is `no_answer`."""
+from appliance.switch.reform import reform
 
 
 class Switch:
@@ -71,7 +51,9 @@ class Switch:
             acd=Acd(site.queues, site.people, new_id),
             new_id=new_id,
             ports=PortPool(*site.sip.rtp_ports),
+            plan=plans()[site.office.country],
         )
+        self.w.spending.zone = site.office.zone
         for line_id, line in site.lines.items():
             if line.kind == "modem":
                 self.w.lines[line_id] = LineDesk(line_id)
@@ -86,7 +68,7 @@ class Switch:
         if isinstance(event, p.Message):
             self._media_event(event)
         else:
-            self._sip_event(event)
+            sip_door.handle(self.w, event)
         self._settle()
 
     def request(self, request: live.Request, now: int) -> None:
@@ -96,6 +78,12 @@ class Switch:
             requests.handle(self.w, request)
         finally:
             self._settle()
+
+    def reform(self, site: Site, now: int) -> None:
+        """From here on this site document holds; nobody who waits or talks notices."""
+        self.w.now = now
+        reform(self.w, site)
+        self._settle()
 
     def program_answered(
         self, call: str, token: int, values: Mapping[str, str] | None, now: int
@@ -119,7 +107,7 @@ class Switch:
             since = desk.absent_since
             if since is not None and now - since >= requests.ABSENT_MS and desk.call is None:
                 desk.absent_since = None
-                if desk.person.door == "browser" and w.acd.agent(desk.id).phase != "offline":
+                if desk.door == "browser" and w.acd.agent(desk.id).phase != "offline":
                     w.tell(acd.SetState(desk.id, "offline", "page closed"))
         self._settle()
 
@@ -128,7 +116,13 @@ class Switch:
         w = self.w
         times = [w.acd.next_deadline()]
         for call in w.calls.values():
-            times += [call.live_by, call.parked_until, call.ring_until, call.end_at]
+            times += [call.live_by, call.parked_until, call.end_at]
+            if call.attempt is not None:
+                times += [call.attempt.until, call.attempt.retry_at]
+            if call.orbit is not None:
+                times.append(call.orbit_until)
+            for leg in call.legs:
+                times += [leg.cut_at, leg.lost_until]
             if call.menu is not None:
                 times.append(call.menu.next_deadline())
         times += [
@@ -148,7 +142,9 @@ class Switch:
     def _settle(self) -> None:
         """Let the acd take what it was told, then close the calls that ended in this step."""
         w = self.w
-        while w.told or w.over:
+        while w.told or w.over or w.requeue:
+            while w.requeue:
+                routing.requeue(w, w.requeue.pop())
             while w.told:
                 queueing.carry_out(w, w.acd.handle(w.told.popleft(), w.now))
             for call, fact in w.over:
@@ -166,10 +162,18 @@ class Switch:
             calls.bridge_live(w, call)
         if call.parked_until is not None and call.parked_until <= w.now:
             self._give_up_on_agent(call)
-        if call.ring_until is not None and call.ring_until <= w.now:
-            call.ring_until = None
-            if call.bridge is None and call.entry is None and call.end_at is None:
-                routing.dial_failed(w, call, "no_answer")
+        for leg in call.legs:
+            if leg.lost_until is not None and leg.lost_until <= w.now:
+                leave(w, leg, "media_lost", gone=False)
+            elif leg.cut_at is not None and leg.cut_at <= w.now:
+                leave(w, leg, "ceiling", gone=False, side="system")
+        attempt = call.attempt
+        if attempt is not None and attempt.until is not None and attempt.until <= w.now:
+            dialling.no_answer(w, call)
+        elif attempt is not None and attempt.retry_at is not None and attempt.retry_at <= w.now:
+            dialling.next_line(w, call, "no_line")
+        if call.orbit is not None and call.orbit_until <= w.now and not call.ended:
+            parking.time_out(w, call)
         if call.end_at is not None and call.end_at <= w.now:
             calls.end_call(w, call, "system", call.end_cause)
 
@@ -182,9 +186,10 @@ class Switch:
             calls.end_call(w, call, "system", "media_lost")
             return
         calls.release_hold(w, call)
-        calls.stop_recording(w, call)
-        drop(w, call.b)
-        call.b = None
+        voices.stop_recording(w, call)
+        b, call.b = call.b, None
+        voices.arrange(w, call)
+        drop(w, b)
         call.bridge_live = False
         call.talk_since = 0
         w.fact(
@@ -205,6 +210,17 @@ class Switch:
         self.w.now = now
         for event in spoke:
             self.w.tell(event)
+        self._settle()
+
+    def restore(self, today: Iterable[Fact], now: int) -> None:
+        """What was dialled earlier today, for the ceilings."""
+        self.w.now = now
+        self.w.spending.restore(today, now)
+
+    def pin_checked(self, call: str, ok: bool, now: int) -> None:
+        """The answer to `CheckPin`."""
+        self.w.now = now
+        features.pin_checked(self.w, call, ok)
         self._settle()
 
     # --- media ------------------------------------------------------------------------------
@@ -238,7 +254,9 @@ class Switch:
         w = self.w
         match event:
             case p.Key():
-                self._key(event.leg, event.digit, event.source)
+                leg = w.legs.get(event.leg)
+                if leg is not None:
+                    features.key(w, leg, event.digit, event.source)
             case p.PlayEnded():
                 self._play_ended(event.token)
             case p.BridgeLive():
@@ -278,7 +296,7 @@ class Switch:
             case p.MediaStats():
                 self._stats(event)
             case _:
-                self._line_event(event)
+                line_door.handle(self.w, event)
 
     def _leg_quiet(self, event: p.LegQuiet) -> None:
         """RTP stopped: a phone that lost power never says goodbye."""
@@ -286,8 +304,7 @@ class Switch:
         if leg is None or leg.kind != "sip" or leg.call.held_by is not None:
             return
         if event.quiet_ms >= 30_000 and (leg.session is None or leg.session.receive):
-            side = "caller" if leg is leg.call.a else "callee"
-            calls.end_call(self.w, leg.call, side, "media_lost")  # type: ignore[arg-type]
+            leave(self.w, leg, "media_lost", gone=False)
 
     def _stats(self, stats: p.MediaStats) -> None:
         w = self.w
@@ -314,20 +331,10 @@ class Switch:
             routing.carry_out(w, call, call.menu.played(inner, w.now))
         elif purpose == "consent":
             routing.consent_heard(w, call)
+        elif purpose == "park":
+            features.orbit_told(w, call, inner)
         elif purpose == "farewell":
             calls.end_call(w, call, "system", call.end_cause)
-
-    def _key(self, leg_id: int, digit: str, source: str) -> None:
-        w = self.w
-        leg = w.legs.get(leg_id)
-        if leg is None:
-            return
-        call = leg.call
-        if call.menu is not None and leg is call.a:
-            routing.carry_out(w, call, call.menu.key(digit, w.now))
-        elif call.bridge is not None and call.b is not None and source in _PASSED_KEYS:
-            other = call.b if leg is call.a else call.a
-            w.media(p.SendKeys(other.id, digit))
 
     def _peer_state(self, agent: str, state: p.PeerStateName) -> None:
         w = self.w
@@ -341,281 +348,6 @@ class Switch:
         leg = next((x for x in call.legs if x.agent == agent and x.kind == "peer"), None)
         if leg is not None and leg.state == "up":
             queueing.leg_failed(w, leg, f"the page of {agent} is gone")
-
-    # --- analog lines -----------------------------------------------------------------------
-
-    def _line_event(self, event: p.Message) -> None:
-        w = self.w
-        line: str | None = getattr(event, "line", None)
-        desk = w.lines.get(line or "")
-        if desk is None:
-            return
-        match event:
-            case p.LineUp(model=model):
-                desk.state, desk.detail = "idle", model
-                w.clear(f"line:{desk.id}")
-            case p.LineDown(reason=reason):
-                self._line_down(desk.id, reason)
-            case p.LineRinging():
-                self._line_ringing(desk)
-            case p.LineCallerId():
-                self._line_caller(desk, event)
-            case p.LineOffHook():
-                self._line_off_hook(desk)
-            case p.LineRingEnded() | p.LineHungUp():
-                self._line_gone(desk, event)
-
-    def _line_down(self, line: str, reason: str) -> None:
-        w = self.w
-        desk = w.lines[line]
-        desk.state, desk.detail = "absent", reason
-        call = w.calls.get(desk.call or "")
-        if call is not None:
-            leg = next((x for x in call.legs if x.line == line), None)
-            calls.end_call(w, call, "system", "line_lost", gone=leg)
-        release_line(w, line)
-        name = w.site.lines[line].name
-        w.alarm(
-            f"line:{line}",
-            "critical",
-            f"Line {name} does not work",
-            reason,
-            "Check the modem's USB plug and the phone cable.",
-        )
-
-    def _line_ringing(self, desk: LineDesk) -> None:
-        w = self.w
-        if desk.call is not None or desk.state == "busy":
-            return
-        desk.state = "ringing"
-        call = calls.open_call(w, "in", f"line:{desk.id}", called=_number_of(w.site, desk.id))
-        call.a = add_leg(
-            w,
-            Leg(
-                id=w.number(),
-                call=call,
-                party=f"line:{desk.id}",
-                kind="line",
-                line=desk.id,
-            ),
-        )
-        desk.call = call.id
-        w.fact(LineSeized(at=w.now, call=call.id, line=desk.id, direction="in"))
-
-    def _line_caller(self, desk: LineDesk, event: p.LineCallerId) -> None:
-        """Caller ID, or the word that there is none: now the call can be routed."""
-        w = self.w
-        if desk.call is None:
-            self._line_ringing(desk)
-        call = w.calls.get(desk.call or "")
-        if call is None or call.route is not None or call.a.line != desk.id:
-            return
-        if event.number is not None or event.name is not None:
-            call.caller, call.caller_name = event.number, event.name
-            w.fact(CallerKnown(at=w.now, call=call.id, caller=event.number, caller_name=event.name))
-        settings = w.site.lines[desk.id]
-        routing.go(w, call, settings.route)
-
-    def _line_off_hook(self, desk: LineDesk) -> None:
-        w = self.w
-        call = w.calls.get(desk.call or "")
-        leg = next((x for x in call.legs if x.line == desk.id), None) if call else None
-        if call is None or leg is None or call.ended:
-            w.media(p.HangUpLine(desk.id))
-            return
-        desk.state = "busy"
-        w.media(p.OpenLine(leg.id, desk.id))
-        went_up(w, leg)
-        if leg is call.a:
-            routing.caller_up(w, call)
-        else:
-            requests.answer_direct(w, call, leg)
-
-    def _line_gone(self, desk: LineDesk, event: p.Message) -> None:
-        w = self.w
-        call = w.calls.get(desk.call or "")
-        leg = next((x for x in call.legs if x.line == desk.id), None) if call else None
-        if call is None or leg is None or call.ended:
-            release_line(w, desk.id)
-            return
-        source = event.source if isinstance(event, p.LineHungUp) else "no_answer"
-        if leg is call.b and leg.state == "ringing":
-            drop(w, leg, gone=True)
-            routing.dial_failed(w, call, _DIAL_FAILURES.get(source, "no_answer"))
-            return
-        if source == "device":
-            # Nobody hung up: the modem vanished or had to be started again.
-            calls.end_call(w, call, "system", "line_lost", gone=leg)
-            return
-        cause = "abandoned" if isinstance(event, p.LineRingEnded) else leg.refusal or "normal"
-        calls.end_call(w, call, "caller" if leg is call.a else "callee", cause, gone=leg)
-
-    # --- sip --------------------------------------------------------------------------------
-
-    def _sip_event(self, event: sip.Event) -> None:
-        w = self.w
-        match event:
-            case sip.Incoming():
-                self._sip_incoming(event)
-                return
-            case sip.Registered():
-                w.registered[event.extension] = event.address
-                self._phone_reachable(event.extension, True)
-                return
-            case sip.Unregistered():
-                w.registered.pop(event.extension, None)
-                self._phone_reachable(event.extension, False)
-                return
-            case sip.TrunkState():
-                self._trunk_state(event)
-                return
-            case _:
-                pass
-        leg = w.by_sip.get(event.call)
-        if leg is None or leg.call.ended:
-            return
-        call = leg.call
-        match event:
-            case sip.Cancelled():
-                calls.end_call(w, call, "caller", "abandoned", gone=leg)
-            case sip.Progress():
-                if event.answer is not None:
-                    aim(w, leg, event.answer)
-            case sip.Answered():
-                self._sip_answered(leg, event)
-            case sip.Failed():
-                self._sip_failed(leg, event)
-            case sip.HungUp():
-                side = "caller" if leg is call.a else "callee"
-                calls.end_call(w, call, side, "normal", gone=leg)  # type: ignore[arg-type]
-            case sip.Reoffered():
-                self._sip_reoffered(leg, event)
-            case sip.Reanswered():
-                if event.remote is not None:
-                    aim(w, leg, event.remote)
-            case sip.Digit():
-                self._key(leg.id, event.digit, "sip_info")
-
-    def _phone_reachable(self, extension: str, yes: bool) -> None:
-        for desk in self.w.desks.values():
-            if desk.person.door == "phone" and desk.person.phone == extension:
-                self.w.tell(acd.Reachable(desk.id, yes))
-
-    def _trunk_state(self, event: sip.TrunkState) -> None:
-        w = self.w
-        w.trunks[event.trunk] = (event.ok, event.detail)
-        key = f"line:{event.trunk}"
-        if event.ok:
-            w.clear(key)
-        else:
-            w.alarm(
-                key,
-                "critical",
-                f"Trunk {w.site.lines[event.trunk].name} is not connected",
-                event.detail,
-                "Check the internet connection and the provider's user name and password.",
-            )
-
-    def _sip_incoming(self, event: sip.Incoming) -> None:
-        w = self.w
-        trunk = event.source.id if event.source.kind == "trunk" else None
-        policy = srtp_policy(w, trunk, None if trunk is not None else event.source.id)
-        if event.offer is not None and event.offer.audio_by(policy) is None:
-            # Encryption that is not allowed here, or none where it has to be.
-            w.act(SipReject(event.call, 488))
-            return
-        if trunk is not None and not routing.free_channel(w, trunk):
-            w.fact(LineBusy(at=w.now, line=trunk, caller=event.from_number))
-            w.act(SipReject(event.call, 486))
-            return
-        person = None
-        if trunk is None:
-            person = next(
-                (i for i, who in w.site.people.items() if who.phone == event.source.id), None
-            )
-        party = f"trunk:{trunk}" if trunk is not None else f"phone:{event.source.id}"
-        call = calls.open_call(
-            w,
-            "in" if trunk is not None else "internal",
-            party,
-            caller=event.from_number if trunk is not None else event.source.id,
-            caller_name=event.from_name,
-            called=event.to_number,
-        )
-        call.a = add_leg(
-            w,
-            Leg(
-                id=w.number(),
-                call=call,
-                party=party,
-                kind="sip",
-                trunk=trunk,
-                phone=None if trunk is not None else event.source.id,
-                agent=person,
-                sip=event.call,
-                offer=event.offer,
-                local_host=event.local_host,
-                remote_host=event.remote_host,
-            ),
-        )
-        if trunk is not None:
-            settings = w.site.lines[trunk]
-            assert settings.kind == "trunk"
-            routing.go(w, call, settings.numbers.get(event.to_number, settings.route))
-            return
-        if person is not None and w.desks[person].call is None:
-            w.desks[person].call = call
-            w.tell(acd.Engaged(person, True))
-        routing.dial(w, call, resolve(w.site, event.to_number))
-
-    def _sip_answered(self, leg: Leg, event: sip.Answered) -> None:
-        w = self.w
-        call = leg.call
-        if leg.incoming:
-            if event.remote is not None:
-                aim(w, leg, event.remote)
-            return
-        leg.remote_host = event.remote_host
-        if event.remote is not None:
-            aim(w, leg, event.remote)
-        went_up(w, leg)
-        if leg.acd_offer is not None and leg.agent is not None:
-            w.tell(acd.Accepted(leg.agent, leg.acd_offer))
-            return
-        requests.answer_direct(w, call, leg)
-
-    def _sip_failed(self, leg: Leg, event: sip.Failed) -> None:
-        w = self.w
-        cause = _FAILURES.get(event.code, "unreachable")
-        drop(w, leg, gone=True)
-        if leg.acd_offer is not None and leg.agent is not None:
-            desk = w.desks[leg.agent]
-            if leg.acd_offer in desk.ringing:
-                result = "rejected" if cause in ("busy", "rejected") else "failed"
-                w.tell(acd.Declined(leg.agent, leg.acd_offer, result))  # type: ignore[arg-type]
-        elif leg is leg.call.b:
-            routing.dial_failed(w, leg.call, cause)
-        else:
-            calls.end_call(w, leg.call, "caller", cause, gone=leg)
-
-    def _sip_reoffered(self, leg: Leg, event: sip.Reoffered) -> None:
-        """Hold, resume, or a new address of the peer's audio."""
-        w = self.w
-        assert leg.sip is not None
-        answered = None
-        if leg.port is not None:
-            answered = answer_to(w, leg, event.offer, leg.port)
-        if answered is None:
-            w.act(SipReanswer(leg.sip, None))
-            return
-        text, session = answered
-        w.act(SipReanswer(leg.sip, text))
-        aim(w, leg, session)
-        call = leg.call
-        if not session.send or not session.receive:
-            calls.hold(w, call, leg)
-        elif call.held_by == (leg.agent or leg.party):
-            calls.resume(w, call)
 
     # --- start and stop ---------------------------------------------------------------------
 
@@ -631,8 +363,3 @@ class Switch:
                 w.tell(acd.SetState(desk.id, "offline", "box stopped"))
         self._settle()
         w.fact(SystemStopped(at=now))
-
-
-def _number_of(site: Site, line: str) -> str | None:
-    settings = site.lines[line]
-    return settings.number if settings.kind == "modem" else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from appliance.site.model import Site
+from appliance.switch.countries import plans
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,8 @@ def resolve(site: Site, number: str) -> Destination:
     the outside prefix."""
     number = number.strip()
     prefix = site.numbering.outside_prefix
-    for emergency in site.numbering.emergency:
+    known = plans()[site.office.country].emergency
+    for emergency in dict.fromkeys((*known, *site.numbering.emergency)):
         if number in (emergency, prefix + emergency):
             return Destination("outside", emergency, emergency=True)
     for person_id, person in site.people.items():

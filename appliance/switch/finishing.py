@@ -11,15 +11,16 @@ import asyncio
 import contextlib
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from appliance.media.finish import unfinished
-from appliance.recordings import Form
+from appliance.recordings import Form, parts
 
 log = logging.getLogger("centrala.switch")
 
-GATHER_S: Final = 2.0
+GATHER_S: Final = 5.0
 """After a call, so that calls that end together share a process; starting one costs more than
 finishing a short recording."""
 RETRY_S: Final = 60.0
@@ -28,9 +29,10 @@ _MAX_TRIES: Final = 5
 
 
 class Finishing:
-    """`run` works until cancelled; what is `add`ed before or meanwhile is done in that order."""
+    """`run` works until cancelled; what is `add`ed before or meanwhile is done in that order.
+    `form` tells what the site document asks for now."""
 
-    def __init__(self, data: Path, form: Form) -> None:
+    def __init__(self, data: Path, form: Callable[[], Form]) -> None:
         self._data = data
         self._form = form
         self._waiting: dict[str, int] = {}
@@ -44,7 +46,7 @@ class Finishing:
         self._more.set()
 
     async def run(self) -> None:
-        left = await asyncio.to_thread(unfinished, self._data / "recordings", self._form)
+        left = await asyncio.to_thread(unfinished, self._data / "recordings", self._form())
         for path in left:
             self.add(str(path.relative_to(self._data)))
         while True:
@@ -56,11 +58,14 @@ class Finishing:
 
     async def _work(self) -> bool:
         """Let one process take all that wait; whether something has to be tried again."""
-        batch = list(self._waiting)
+        form = self._form()
+        batch = await asyncio.to_thread(self._those_with_work, list(self._waiting), form)
+        if not batch:
+            return False
         unanswered = dict.fromkeys(batch)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "appliance.cli", "finish"),
-            *("--data", str(self._data), "--format", self._form),
+            *("--data", str(self._data), "--format", form),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
@@ -89,6 +94,16 @@ class Finishing:
             log.warning("the finisher ended (%s) while at %s", process.returncode, first)
             self._tried(first)
         return any(path in self._waiting for path in batch)
+
+    def _those_with_work(self, paths: list[str], form: Form) -> list[str]:
+        """A whole WAV that is to stay one needs no process."""
+        found = []
+        for path in paths:
+            if form == "wav" and parts(self._data / path) == [(0, self._data / path)]:
+                del self._waiting[path]
+            else:
+                found.append(path)
+        return found
 
     def _tried(self, path: str) -> None:
         """It stays, behind the others: one that kills its finisher must not keep them waiting."""

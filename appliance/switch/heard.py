@@ -8,10 +8,11 @@ from typing import Final
 from appliance.acd import events as acd
 from appliance.media import protocol as p
 from appliance.site.routes import parse_route
-from appliance.switch.actions import HoldMusic, Hush
-from appliance.switch.calls import end_call
+from appliance.switch.actions import Hush
+from appliance.switch.calls import close_orbit, free_agents
 from appliance.switch.legs import drop
 from appliance.switch.model import Call, Leg, World
+from appliance.switch.parties import leave
 from appliance.switch.routing import go
 from appliance.switch.transfer import let_go
 
@@ -38,11 +39,11 @@ def tone(w: World, event: p.ToneHeard) -> None:
         return
     if event.tone == "ringback":
         leg.rang = True
-    if leg.rang or w.now - leg.up_at > DIALLING_MS:
+    if leg.rang or w.now - leg.up_since > DIALLING_MS:
         return
     leg.refusal = _REFUSALS.get(event.tone, leg.refusal)
     if event.tone.startswith("sit") and leg.refusal is not None:
-        end_call(w, leg.call, "callee", leg.refusal)
+        leave(w, leg, leg.refusal, gone=False)
 
 
 def fax(w: World, event: p.FaxHeard) -> None:
@@ -57,6 +58,7 @@ def fax(w: World, event: p.FaxHeard) -> None:
     if settings.fax is None or call.route == settings.fax or call.end_at is not None:
         return
     if _free(w, call, leg, settings.fax):
+        call.back_to = None
         call.hops = 0
         go(w, call, settings.fax)
 
@@ -64,6 +66,8 @@ def fax(w: World, event: p.FaxHeard) -> None:
 def _free(w: World, call: Call, leg: Leg, to: str) -> bool:
     """Take the caller out of the menu, the queue or the talk; False when that is not possible now:
     the fax calls on, and is heard again."""
+    if len(call.people) > 2 or call.consult is not None:
+        return False
     w.act(Hush(leg.id))
     if call.menu is not None:
         route = parse_route(to)
@@ -77,10 +81,16 @@ def _free(w: World, call: Call, leg: Leg, to: str) -> bool:
     if call.entry is not None and call.linked_agent is None:
         w.tell(acd.Gone(call.entry, "key_exit"))
         call.entry = call.queue = None
-        w.act(HoldMusic(leg.id, None))
+        w.music(leg, None)
+        return True
+    if call.orbit is not None:
+        close_orbit(w, call, "gone")
+        call.parked_by = None
+        w.music(leg, None)
         return True
     if call.b is not None and call.b.state == "ringing":
-        drop(w, call.b)
-        call.b, call.ring_until = None, None
+        b, call.b, call.attempt = call.b, None, None
+        drop(w, b)
+        free_agents(w, call)
         return True
     return False

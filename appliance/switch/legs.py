@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 
-from appliance.events import Answered, Direction, LineReleased, LineSeized
+from appliance.events import Answered, DialEnded, Direction, LineReleased, LineSeized
 from appliance.media import protocol as p
 from appliance.sip import sdp
 from appliance.sip.crypto import KEYS_BYTES, Policy
 from appliance.sip.sdp import Offer, Session
+from appliance.switch import numbers
 from appliance.switch.actions import SipAnswer, SipHangUp, SipInvite, SipReject, SipRing
 from appliance.switch.model import Call, Leg, World
 from appliance.switch.verdicts import expect
@@ -169,14 +170,27 @@ def listen(w: World, leg: Leg, *, keys: bool) -> None:
 
 def went_up(w: World, leg: Leg) -> None:
     """Audio of the leg is open: the party is off-hook."""
-    leg.state, leg.up_at = "up", w.now
+    leg.state = "up"
+    leg.up_since = w.now
     w.fact(Answered(at=w.now, call=leg.call.id, party=leg.party))
+    if leg.outside is not None:
+        w.spending.answered(leg.outside.dial, w.now)
+        if leg.outside.kind != "emergency":
+            leg.cut_at = w.now + w.site.numbering.ceiling.call_minutes * 60_000
 
 
 def invite(
-    w: World, call: Call, party: str, target: str, *, trunk: str | None, agent: str | None
+    w: World,
+    call: Call,
+    party: str,
+    target: str,
+    *,
+    trunk: str | None,
+    agent: str | None,
+    caller_id: str | None = None,
 ) -> Leg | None:
-    """Ring a SIP phone or a number through a trunk; None when no RTP port is free."""
+    """Ring a SIP phone or a number through a trunk; None when no RTP port is free. `caller_id` is
+    the number of ours that a trunk should show."""
     port = w.ports.take()
     if port is None:
         return None
@@ -199,9 +213,7 @@ def invite(
     )
     caller, name = call.caller, call.caller_name
     if trunk is not None:
-        settings = w.site.lines[trunk]
-        assert settings.kind == "trunk"
-        caller, name = settings.caller_id or settings.username or call.caller, None
+        caller, name = numbers.caller_id(w.site, trunk, caller_id, call.caller), None
     w.media(p.OpenRtp(leg.id, w.site.sip.host, port, near=_near(leg)))
     assert leg.sip is not None
     w.act(SipInvite(leg.sip, target, trunk, caller, name, port))
@@ -213,6 +225,7 @@ def drop(w: World, leg: Leg, cause: str = "normal", *, gone: bool = False) -> No
     if leg.state == "closed":
         return
     before, leg.state = leg.state, "closed"
+    leave_books(w, leg, talked=before == "up")
     w.legs.pop(leg.id, None)
     expect(w, leg)
     w.media(p.CloseLeg(leg.id))
@@ -233,6 +246,24 @@ def drop(w: World, leg: Leg, cause: str = "normal", *, gone: bool = False) -> No
         leg.port = None
     if leg.trunk is not None:
         w.fact(LineReleased(at=w.now, call=leg.call.id, line=leg.trunk))
+
+
+def leave_books(w: World, leg: Leg, *, talked: bool) -> None:
+    """A call to the outside is over: what it cost is noted."""
+    outside, leg.outside, leg.cut_at = leg.outside, None, None
+    if outside is None:
+        return
+    w.spending.end(outside.dial, w.now)
+    w.fact(
+        DialEnded(
+            at=w.now,
+            call=leg.call.id,
+            dial=outside.dial,
+            by=outside.payer,
+            kind=outside.kind,
+            talk_ms=w.now - leg.up_since if talked else 0,
+        )
+    )
 
 
 def release_line(w: World, line: str) -> None:

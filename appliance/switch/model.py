@@ -1,7 +1,9 @@
 """The switch's state: calls, legs, desks and lines, and where a step's facts and actions collect.
 
-A `Call` has a caller's leg `a` and, once somebody was found, a leg `b`. A `Leg` is one end with its
-door. The `World` is handed to the functions of this room; nothing here decides anything.
+A `Call` is everybody who belongs together: `a`, who called, `b`, who was found, `more` in a
+conference, somebody consulted meanwhile, supervisors. A `Leg` is one end with its door. Who hears
+whom follows from these roles alone (`voices`). The `World` is handed to the functions of this
+room; nothing here decides anything.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 from appliance.acd.events import Event as AcdEvent
 from appliance.acd.machine import Acd
@@ -17,16 +19,35 @@ from appliance.events import Direction, Disconnect, Fact
 from appliance.ivr.run import MenuRun
 from appliance.live import LiveAlarm
 from appliance.media import protocol as p
+from appliance.sip.lockout import Lockout
 from appliance.sip.sdp import Offer, Session
 from appliance.site.hours import is_open
 from appliance.site.model import Language, Person, Prompt, Site
-from appliance.switch.actions import Action, Media, Speak
+from appliance.switch.actions import Action, HoldMusic, Media, Speak
+from appliance.switch.countries import Plan
 from appliance.switch.ports import PortPool
+from appliance.switch.spending import Spending
 from appliance.switch.verdicts import QualityBook
+
+PIN_LOCK: Final = (5, 3_600_000, 900_000, 86_400_000)
+"""Five wrong PINs within an hour lock the phone and the person out for a quarter of an hour, then
+for twice as long each time, up to a day."""
 
 LegKind = Literal["line", "sip", "peer"]
 LegState = Literal["idle", "ringing", "opening", "up", "closed"]
-Purpose = Literal["menu", "consent", "farewell", "queue"]
+Purpose = Literal["menu", "consent", "farewell", "queue", "notice", "park"]
+WatchMode = Literal["listen", "whisper", "barge"]
+Slot = Literal["b", "consult"]
+
+
+@dataclass(slots=True, eq=False)
+class Outside:
+    """What a leg to a number outside is in the books. `payer`: the party who answers for it."""
+
+    dial: str
+    payer: str
+    kind: str
+    number: str
 
 
 @dataclass(slots=True, eq=False)
@@ -49,8 +70,6 @@ class Leg:
     remote_host: str = ""
     port: int | None = None
     session: Session | None = None
-    up_at: int = 0
-    """When it went up."""
     rang: bool = False
     """The exchange was heard to ring the far end."""
     refusal: str | None = None
@@ -61,6 +80,76 @@ class Leg:
     """The newest word about how it sounds."""
     keys: bytes = field(default=b"", repr=False)
     """Our own for SRTP, the same in all descriptions of this leg; see `legs.own_keys`."""
+    outside: Outside | None = None
+    up_since: int = 0
+    """When it went up."""
+    cut_at: int | None = None
+    """When a call to the outside has lasted long enough (`numbering.ceiling`)."""
+    progressed: bool = False
+    """The far end said that it rings: whatever fails now is not the line's fault."""
+    lost_until: int | None = None
+    """In a larger call: the page's audio is gone and may come back until then."""
+    muted: bool = False
+    music: bool = False
+    typed: str = ""
+    """A feature code that is being keyed in the call, until `typed_until`."""
+    typed_until: int = 0
+
+    @property
+    def name(self) -> str:
+        """Who this is in facts about an agent or a phone."""
+        return self.agent or self.party
+
+    @property
+    def inside(self) -> bool:
+        """A person or a phone of this office."""
+        return self.line is None and self.trunk is None
+
+
+@dataclass(slots=True, eq=False)
+class Attempt:
+    """Somebody is being called; when a line fails the next one is tried."""
+
+    slot: Slot
+    until: int | None
+    """When the party counts as not answering; None: an emergency call is never given up."""
+    number: str = ""
+    payer: str = ""
+    kind: str = "internal"
+    left: list[tuple[str, str]] = field(default_factory=list)
+    """Lines yet to be tried, with the number as each wants it."""
+    caller_id: str | None = None
+    retry_at: int | None = None
+    preempted: str | None = None
+    hops: int = 0
+    """How often the call was forwarded on its way."""
+    for_desk: str | None = None
+    """The person whose desk rings, for their forwarding when nobody answers."""
+
+    @property
+    def emergency(self) -> bool:
+        return self.kind == "emergency"
+
+
+@dataclass(slots=True, eq=False)
+class Consult:
+    """`by` calls somebody (`to`) while the others wait. While `by` holds the call the two speak
+    with each other, else `leg` waits. `leg` is None while nobody rings yet."""
+
+    by: Leg
+    to: str
+    leg: Leg | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Watcher:
+    """A supervisor in somebody's call; `of` is the agent's leg."""
+
+    leg: Leg
+    of: Leg
+    mode: WatchMode
+    takes_over: bool = False
+    """As soon as the supervisor is on the line."""
 
 
 @dataclass(slots=True, eq=False)
@@ -88,7 +177,29 @@ class Call:
     linked_agent: str | None = None
     """The agent who accepted this entry."""
     connected: bool = False
+    more: list[Leg] = field(default_factory=list)
+    """Further people of a conference."""
+    consult: Consult | None = None
+    watchers: list[Watcher] = field(default_factory=list)
+    attempt: Attempt | None = None
+    passed_on: bool = False
+    """By a person: who waits for nobody then goes back to the queue it came from."""
+    last_queue: str | None = None
+    last_entry: str | None = None
+    back_to: str | None = None
+    """The party who passed the call on and gets it back when nobody answers."""
+    orbit: str | None = None
+    orbit_until: int = 0
+    orbit_wanted: str | None = None
+    """Kept free while it is being told to whoever parks."""
+    parked_by: str | None = None
+    """The party who parked it."""
+    sound: dict[int, tuple[p.Member, ...]] = field(default_factory=dict)
+    """The bridges and rooms that the media process was given, by number (see `voices`)."""
     bridge: int | None = None
+    """The bridge of the two who talk, while it is one of two."""
+    joined: bool = False
+    """At least two of those who talk are connected."""
     bridge_live: bool = False
     talk_since: int = 0
     live_by: int | None = None
@@ -97,8 +208,6 @@ class Call:
     held_since: int = 0
     parked_until: int | None = None
     """The agent's page is gone; the caller hears music until then."""
-    ring_until: int | None = None
-    """When a dialled party counts as not answering."""
     end_at: int | None = None
     """When a call that is only hearing a tone is over."""
     end_cause: str = "normal"
@@ -108,8 +217,21 @@ class Call:
     ended: bool = False
 
     @property
+    def people(self) -> tuple[Leg, ...]:
+        """Those who talk with each other, the one consulted and supervisors left out."""
+        return (self.a, *(() if self.b is None else (self.b,)), *self.more)
+
+    @property
     def legs(self) -> tuple[Leg, ...]:
-        return (self.a,) if self.b is None else (self.a, self.b)
+        """Everybody."""
+        consulted = () if self.consult is None or self.consult.leg is None else (self.consult.leg,)
+        return (*self.people, *consulted, *(watcher.leg for watcher in self.watchers))
+
+    @property
+    def emergency(self) -> bool:
+        return any(leg.outside and leg.outside.kind == "emergency" for leg in self.legs) or (
+            self.attempt is not None and self.attempt.emergency
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -136,6 +258,25 @@ class Desk:
     ringing: dict[str, Leg | None] = field(default_factory=dict)
     """Offers of the acd that ring here -> the phone's leg (None for a browser)."""
     absent_since: int | None = None
+    at_phone: str | None = None
+    """The desk phone where the person signed in with a PIN."""
+    displaced: bool = False
+    """Somebody else signed in at the person's own desk phone."""
+    dnd: bool = False
+    forward: dict[str, str] = field(default_factory=dict)
+    """`always`, `busy`, `no_answer` -> number, for direct calls."""
+
+    @property
+    def door(self) -> Literal["browser", "phone"]:
+        return "phone" if self.at_phone is not None else self.person.door
+
+    @property
+    def phone(self) -> str | None:
+        """The desk phone that rings for the person."""
+        if self.at_phone is not None:
+            return self.at_phone
+        own = self.person.door == "phone" and not self.displaced
+        return self.person.phone if own else None
 
 
 @dataclass(slots=True)
@@ -147,6 +288,7 @@ class World:
     acd: Acd
     new_id: Callable[[str], str]
     ports: PortPool
+    plan: Plan
     now: int = 0
     calls: dict[str, Call] = field(default_factory=dict)
     legs: dict[int, Leg] = field(default_factory=dict)
@@ -156,6 +298,15 @@ class World:
     registered: dict[str, str] = field(default_factory=dict)
     """Extension -> address of the registered phone."""
     trunks: dict[str, tuple[bool, str]] = field(default_factory=dict)
+    spending: Spending = field(default_factory=Spending)
+    pins: Lockout = field(default_factory=lambda: Lockout(*PIN_LOCK))
+    """Wrong PINs by phone and by person."""
+    pin_wanted: dict[str, str] = field(default_factory=dict)
+    """Calls whose PIN is being checked -> the person."""
+    requeue: list[Call] = field(default_factory=list)
+    """Calls that somebody passed on to nobody: back to their queue at the end of the step."""
+    wants_line: list[Call] = field(default_factory=list)
+    """Emergency calls that wait for a line to be on-hook."""
     tokens: dict[int, tuple[str, Purpose, int]] = field(default_factory=dict)
     """Prompt token -> call, purpose, the menu's own token."""
     alarms: dict[str, LiveAlarm] = field(default_factory=dict)
@@ -171,6 +322,8 @@ class World:
     over: list[tuple[Call, Disconnect]] = field(default_factory=list)
     """Calls that ended in this step; their `Disconnect` is the step's last fact."""
     last_number: int = 0
+    desks_changed: bool = False
+    """What people set for themselves has to be saved."""
 
     def fact(self, fact: Fact) -> None:
         self.facts.append(fact)
@@ -181,6 +334,11 @@ class World:
 
     def act(self, action: Action) -> None:
         self.actions.append(action)
+
+    def music(self, leg: Leg, file: str | None) -> None:
+        """Music for one leg, "" is the built-in one; None ends it."""
+        leg.music = file is not None
+        self.actions.append(HoldMusic(leg.id, file))
 
     def media(self, command: p.Command) -> None:
         if isinstance(command, p.StartRecording):
@@ -208,10 +366,17 @@ class World:
         self, call: Call, prompts: tuple[Prompt, ...], purpose: Purpose, inner: int = 0
     ) -> None:
         """Play prompts to the caller; their end comes back with the purpose."""
+        self.say(call.a, prompts, purpose, inner)
+
+    def say(
+        self, leg: Leg, prompts: tuple[Prompt, ...], purpose: Purpose = "notice", inner: int = 0
+    ) -> None:
+        """Play prompts to one leg."""
         token = self.number()
-        self.tokens[token] = (call.id, purpose, inner)
-        said = tuple(prompt.spoken(call.language) for prompt in prompts)
-        self.actions.append(Speak(call.a.id, token, said, call.language))
+        self.tokens[token] = (leg.call.id, purpose, inner)
+        language = leg.call.language
+        said = tuple(prompt.spoken(language) for prompt in prompts)
+        self.actions.append(Speak(leg.id, token, said, language))
 
     def is_open(self, hours_id: str, now: int) -> bool:
         hours = self.site.hours.get(hours_id)

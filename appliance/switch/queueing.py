@@ -8,18 +8,12 @@ from appliance.acd import actions as act
 from appliance.acd import events as acd
 from appliance.events import Connect
 from appliance.ivr import phrases
-from appliance.switch.actions import HoldMusic
-from appliance.switch.calls import (
-    end_call,
-    music_of,
-    park,
-    stop_recording,
-    try_bridge,
-    unbridge,
-)
+from appliance.switch.calls import SUSPEND_MS, suspend
 from appliance.switch.legs import answer, drop, invite
 from appliance.switch.model import Call, Leg, World
+from appliance.switch.parties import leave
 from appliance.switch.routing import go
+from appliance.switch.voices import arrange, music_of, stop_recording
 
 
 def carry_out(w: World, output: Sequence[object]) -> None:
@@ -45,10 +39,10 @@ def carry_out(w: World, output: Sequence[object]) -> None:
 def _ring(w: World, ring: act.Ring) -> None:
     desk = w.desks[ring.agent]
     call = w.calls[ring.call]
-    if desk.person.door == "browser":
+    if desk.door == "browser":
         desk.ringing[ring.offer] = None
         return
-    phone = desk.person.phone
+    phone = desk.phone
     leg = None
     if phone is not None and phone in w.registered:
         leg = invite(w, call, f"agent:{desk.id}", phone, trunk=None, agent=desk.id)
@@ -85,7 +79,7 @@ def _link(w: World, link: act.Link) -> None:
         call.b = leg
         answer(w, leg)
     call.b = leg
-    try_bridge(w, call)
+    arrange(w, call)
 
 
 def _cut_agent(w: World, call: Call) -> None:
@@ -93,13 +87,13 @@ def _cut_agent(w: World, call: Call) -> None:
     assert call.linked_agent is not None
     w.desks[call.linked_agent].call = None
     call.linked_agent = None
-    unbridge(w, call)
     stop_recording(w, call)
-    if call.b is not None:
-        drop(w, call.b)
-        call.b = None
+    b, call.b = call.b, None
+    arrange(w, call)
+    if b is not None:
+        drop(w, b)
     if not call.ended and call.a.state == "up":
-        w.act(HoldMusic(call.a.id, music_of(w, call)))
+        w.music(call.a, music_of(w, call))
 
 
 def _announce(w: World, announce: act.Announce) -> None:
@@ -132,7 +126,12 @@ def leg_failed(w: World, leg: Leg, reason: str) -> None:
         if call.entry is not None and not call.connected and leg is call.b:
             w.tell(acd.LinkFailed(call.entry, leg.agent))
             return
-        if call.bridge is not None or call.held_by is not None:
-            park(w, call, leg)
+        alone = len(call.people) == 2 and leg in call.people and call.consult is None
+        if alone and (call.joined or call.held_by is not None):
+            suspend(w, call, leg)
             return
-    end_call(w, call, "system", "line_lost" if leg.kind == "line" else "media_lost")
+        if leg.state == "up" and (call.joined or call.held_by is not None):
+            leg.lost_until = w.now + SUSPEND_MS
+            arrange(w, call)
+            return
+    leave(w, leg, "line_lost" if leg.kind == "line" else "media_lost", side="system")

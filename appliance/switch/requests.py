@@ -7,13 +7,18 @@ from typing import Final
 from appliance import live
 from appliance.acd import events as acd
 from appliance.media import protocol as p
-from appliance.switch.calls import end_call, hold, open_call, resume, try_bridge, unpark
+from appliance.switch import consult, parking, personal, pickup, supervise
+from appliance.switch.calls import end_call, engage, go_on, hold, open_call, resume
+from appliance.switch.dialling import party_failed, rung
 from appliance.switch.dialplan import resolve
 from appliance.switch.legs import answer
 from appliance.switch.model import Call, Desk, Leg, World
-from appliance.switch.routing import dial, dial_failed
-from appliance.switch.transfer import CannotTransfer, blind
+from appliance.switch.parties import leave
+from appliance.switch.refusals import Cannot, check
+from appliance.switch.routing import send
+from appliance.switch.transfer import blind
 from appliance.switch.verdicts import expect
+from appliance.switch.voices import arrange
 
 ABSENT_MS: Final = 60_000
 """A browser agent without any open page for this long is signed out: nobody is there to ring."""
@@ -25,6 +30,13 @@ class Unwilling(Exception):
 
 def handle(w: World, request: live.Request) -> None:
     """Carry out a request. Raises `Unwilling`."""
+    try:
+        _carry_out(w, request)
+    except Cannot as error:
+        raise Unwilling(str(error)) from None
+
+
+def _carry_out(w: World, request: live.Request) -> None:
     match request:
         case live.SetAgentState():
             _desk(w, request.agent)
@@ -32,11 +44,30 @@ def handle(w: World, request: live.Request) -> None:
         case live.AgentAction():
             _action(w, _desk(w, request.agent), request)
         case live.AgentDial():
-            _dial(w, _desk(w, request.agent), request.number)
+            _dial(w, _desk(w, request.agent), request.number, request.queue)
         case live.AgentKeys():
             _keys(w, _desk(w, request.agent), request.digits)
         case live.AgentTransfer():
             _transfer(w, _desk(w, request.agent), request.number)
+        case live.AgentConsult():
+            _consult(w, _desk(w, request.agent), request)
+        case live.AgentPark():
+            desk = _desk(w, request.agent)
+            if desk.call is None:
+                raise Unwilling("There is no call to park.")
+            parking.park(w, desk.call, _leg_of(desk.call, desk))
+        case live.AgentFetch():
+            pickup.fetch_parked(w, _desk(w, request.agent), request.orbit)
+        case live.AgentPickup():
+            pickup.pick_up(w, _desk(w, request.agent), request.colleague)
+        case live.Supervise():
+            _supervise(w, _desk(w, request.agent), request)
+        case live.SetDnd():
+            personal.set_dnd(w, _desk(w, request.agent), request.on)
+        case live.SetForward():
+            personal.set_forward(w, _desk(w, request.agent), request.when, request.number)
+        case live.AgentDesk():
+            personal.sit(w, _desk(w, request.agent), request.phone)
         case live.AgentPresence():
             presence(w, _desk(w, request.agent), request.session, request.present)
         case _:
@@ -69,19 +100,22 @@ def _action(w: World, desk: Desk, request: live.AgentAction) -> None:
             if leg.state == "ringing" and leg.kind == "peer":
                 answer_direct(w, call, leg)
         case "reject":
-            if leg.state == "ringing":
-                dial_failed(w, call, "rejected")
+            if leg.state == "ringing" and leg is rung(call):
+                party_failed(w, leg, "rejected", gone=False)
+        case "mute" | "unmute":
+            leg.muted = request.action == "mute"
+            arrange(w, call)
         case "hold":
             hold(w, call, leg)
         case "resume":
             if call.parked_until is None:
                 resume(w, call)
         case "hangup":
-            end_call(w, call, "caller" if leg is call.a else "callee")
+            leave(w, leg, gone=False)
 
 
 def _offered(w: World, desk: Desk, offer: str, *, accept: bool) -> None:
-    if desk.person.door == "phone" and accept:
+    if desk.door == "phone" and accept:
         raise Unwilling("Pick up the desk phone to answer.")
     if accept and desk.peer != "connected":
         raise Unwilling("Your microphone is not connected yet.")
@@ -95,10 +129,18 @@ def answer_direct(w: World, call: Call, leg: Leg) -> None:
     """The called party answered a direct call: answer the caller too and connect."""
     if leg.kind == "peer":
         answer(w, leg)
+    if leg is rung(call):
+        call.attempt = None
+        if leg is call.b:
+            call.back_to = None
+    watcher = next((one for one in call.watchers if one.leg is leg), None)
+    if watcher is not None:
+        supervise.arrived(w, call, watcher)
+        return
     if call.a.state != "up" and not answer(w, call.a):
         end_call(w, call, "system", "no_codec")
         return
-    try_bridge(w, call)
+    arrange(w, call)
 
 
 def _leg_of(call: Call, desk: Desk) -> Leg:
@@ -108,17 +150,22 @@ def _leg_of(call: Call, desk: Desk) -> Leg:
     return call.a
 
 
-def _dial(w: World, desk: Desk, number: str) -> None:
-    view = w.acd.agent(desk.id)
-    if desk.call is not None or view.phase in ("offered", "busy"):
+def _dial(w: World, desk: Desk, number: str, queue: str | None) -> None:
+    destination = resolve(w.site, number)
+    if destination.emergency and desk.call is not None:
+        _emergency_in_a_call(w, desk.call, _leg_of(desk.call, desk), number)
+        if desk.call is not None:
+            return
+    offered = w.acd.agent(desk.id).phase in ("offered", "busy")
+    if desk.call is not None or (offered and not destination.emergency):
         raise Unwilling("Finish the present call first.")
-    if desk.person.door == "phone":
+    if desk.door == "phone":
         raise Unwilling("Dial on the desk phone.")
     if desk.peer != "connected":
         raise Unwilling("Your microphone is not connected yet.")
-    destination = resolve(w.site, number)
-    if destination.kind == "unknown":
-        raise Unwilling(f"{number} is no extension and no outside number of this office.")
+    payer = f"agent:{desk.id}"
+    if destination.kind in ("unknown", "outside"):
+        check(w, destination, number, payer)
     call = open_call(
         w,
         "internal" if destination.kind != "outside" else "out",
@@ -129,10 +176,18 @@ def _dial(w: World, desk: Desk, number: str) -> None:
     )
     call.a = Leg(id=w.number(), call=call, party=f"agent:{desk.id}", kind="peer", agent=desk.id)
     w.legs[call.a.id] = call.a
-    desk.call = call
-    w.tell(acd.Engaged(desk.id, True))
+    engage(w, call, desk.id)
     answer(w, call.a)
-    dial(w, call, destination)
+    shown = w.site.queues[queue].caller_id if queue in w.site.queues else None
+    send(w, call, destination, payer=payer, caller_id=shown)
+
+
+def _emergency_in_a_call(w: World, call: Call, leg: Leg, number: str) -> None:
+    """The present call waits for it where that can be, else it is over."""
+    try:
+        consult.start(w, call, leg, number)
+    except Cannot:
+        leave(w, leg, gone=False)
 
 
 def _keys(w: World, desk: Desk, digits: str) -> None:
@@ -140,6 +195,8 @@ def _keys(w: World, desk: Desk, digits: str) -> None:
     if call is None or call.b is None:
         raise Unwilling("There is no call to send keys to.")
     other = call.b if call.a.agent == desk.id else call.a
+    if _leg_of(call, desk) not in call.people:
+        raise Unwilling("You are not a party of this call.")
     if other.state == "up":
         w.media(p.SendKeys(other.id, digits[:32]))
 
@@ -148,10 +205,32 @@ def _transfer(w: World, desk: Desk, number: str) -> None:
     call = desk.call
     if call is None:
         raise Unwilling("There is no call to transfer.")
-    try:
-        blind(w, call, _leg_of(call, desk), number)
-    except CannotTransfer as error:
-        raise Unwilling(str(error)) from None
+    blind(w, call, _leg_of(call, desk), number)
+
+
+def _consult(w: World, desk: Desk, request: live.AgentConsult) -> None:
+    call = desk.call
+    if call is None:
+        raise Unwilling("There is no call to pass on.")
+    by = _leg_of(call, desk)
+    match request.step:
+        case "start":
+            consult.start(w, call, by, request.number)
+        case "swap":
+            consult.swap(w, call, by)
+        case "complete":
+            consult.complete(w, call, by)
+        case "conference":
+            consult.bring_together(w, call, by)
+        case "cancel":
+            consult.cancel(w, call, by)
+
+
+def _supervise(w: World, desk: Desk, request: live.Supervise) -> None:
+    if request.mode == "stop":
+        supervise.stop(w, desk)
+    else:
+        supervise.start(w, desk, _desk(w, request.of), request.mode)
 
 
 def presence(w: World, desk: Desk, session: str, present: bool) -> None:
@@ -168,7 +247,7 @@ def presence(w: World, desk: Desk, session: str, present: bool) -> None:
 def peer_state(w: World, desk: Desk, state: p.PeerStateName) -> None:
     """The page's audio came or went."""
     desk.peer = state
-    if desk.person.door == "browser":
+    if desk.door == "browser":
         w.tell(acd.Reachable(desk.id, state == "connected"))
     call = desk.call
     if call is None:
@@ -177,12 +256,17 @@ def peer_state(w: World, desk: Desk, state: p.PeerStateName) -> None:
     if leg.agent != desk.id or leg.kind != "peer":
         return
     if state == "connected":
-        if call.parked_until is not None:
+        if leg.lost_until is not None:
+            alone = call.parked_until is not None
+            leg.lost_until = None
             _reattach(w, call, leg)
-            unpark(w, call)
+            if alone:
+                go_on(w, call, leg)
+            else:
+                arrange(w, call)
         return
-    if leg.state == "ringing":
-        dial_failed(w, call, "unreachable")
+    if leg.state == "ringing" and leg is rung(call):
+        party_failed(w, leg, "unreachable", gone=False)
 
 
 def _reattach(w: World, call: Call, old: Leg) -> None:
@@ -192,5 +276,6 @@ def _reattach(w: World, call: Call, old: Leg) -> None:
     w.legs.pop(old.id, None)
     old.id = w.number()
     w.legs[old.id] = old
+    old.music = False
     assert old.agent is not None
     w.media(p.OpenPeer(old.id, old.agent))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import logging
 import ssl
 from collections import deque
@@ -22,7 +23,7 @@ from typing import Final
 from appliance import ipc, live
 from appliance.acd import events as acd
 from appliance.clock import Clock
-from appliance.events import Fact, RecordingEnded, RecordingStarted
+from appliance.events import Fact, LineSeized, RecordingEnded, RecordingStarted
 from appliance.ledger.errors import LedgerFull
 from appliance.ledger.reader import Reader
 from appliance.ledger.retention import delete_expired
@@ -37,12 +38,16 @@ from appliance.sip import sdp
 from appliance.sip.endpoint import Endpoint
 from appliance.sip.events import PhoneTarget, SipConfig, TrunkConfig, TrunkTarget
 from appliance.sip.registrar import SavedBinding
+from appliance.site.effect import at_start, effective
+from appliance.site.history import HISTORY, SiteHistory, Stale
+from appliance.site.load import parse
 from appliance.site.model import Site
-from appliance.site.secrets import Secrets
+from appliance.site.problems import SiteError
+from appliance.site.secrets import Secrets, SecretsError
 from appliance.site.sounds import used_sounds
 from appliance.switch import actions as act
-from appliance.switch import legs
-from appliance.switch.contacts import load_contacts, save_contacts
+from appliance.switch import legs, personal
+from appliance.switch.contacts import load_saved, save
 from appliance.switch.core import Switch
 from appliance.switch.finishing import Finishing
 from appliance.switch.pool import MediaPool, link_ports
@@ -66,19 +71,30 @@ RETENTION_S: Final = 3600.0
 CONTACTS_S: Final = 30.0
 """Refreshed registrations reach the file this often."""
 PEER_TIMEOUT_S: Final = 8.0
+PROMPTS_S: Final = 10.0
+"""What a changed document says is spoken before it holds, if that takes no longer."""
 STOP_RECORDINGS_S: Final = 3.0
 
 Step = Callable[[int], None]
 
 
 class Control:
-    """The control process. `run` ends when cancelled or after `stop`."""
+    """The control process. `run` ends when cancelled or after `stop`. `document` is the file of
+    the site document; without it the document cannot be changed."""
 
     def __init__(
-        self, site: Site, data: Path, *, media_sockets: Sequence[Path], control_socket: Path
+        self,
+        site: Site,
+        data: Path,
+        *,
+        media_sockets: Sequence[Path],
+        control_socket: Path,
+        document: Path | None = None,
     ) -> None:
         self.site = site
         self.data = data
+        self._history = None if document is None else SiteHistory(document, data / HISTORY)
+        self._reforming = asyncio.Lock()
         self.clock = Clock()
         boot = _base36(self.clock.now())
         self._ids = 0
@@ -90,13 +106,15 @@ class Control:
         self._pool = MediaPool(
             len(media_sockets), PortPool(*link_ports(site.sip.rtp_ports)), _media_setup(site)
         )
-        self._finishing = Finishing(data, site.recording.format)
+        self._finishing = Finishing(data, lambda: self.site.recording.format)
         self._recording_paths: dict[str, str] = {}
         self._steps: deque[Step] = deque()
         self._replies: deque[Callable[[], None]] = deque()
         """Answers to requests, given when the facts of their step are on disk."""
         self._wake = asyncio.Event()
         self._contacts_changed = asyncio.Event()
+        self._desks_changed = asyncio.Event()
+        self._pins: asyncio.Queue[act.CheckPin] = asyncio.Queue()
         self._unsaved: list[Fact] = []
         self._facts = 0
         self._retry_at = 0.0
@@ -125,12 +143,16 @@ class Control:
         secrets = Secrets.load(self.data / "secrets.toml")
         if secrets.ensure(self.site):
             secrets.save()
+        if self._history is not None:
+            await asyncio.to_thread(self._history.notice, self.clock.now())
         self._ledger = await Ledger.open(
             self.data / "ledger.db", self.clock.now(), repair=self._repair
         )
         self._facts = self._ledger.last_seq
         self.clock.not_before(self._ledger.last_at)
         await self._remember_agents()
+        await self._remember_spending()
+        personal.restore(self.switch.w, load_saved(self.data / "desks.json", personal.SavedDesk))
         self._endpoint = Endpoint(
             _sip_config(self.site, secrets),
             self._on_sip,
@@ -163,8 +185,10 @@ class Control:
             tasks.create_task(self._delete_old_recordings())
             tasks.create_task(self._finishing.run())
             await self._endpoint.start()
-            self._endpoint.restore_bindings(load_contacts(self.data / "phones.json"))
+            self._endpoint.restore_bindings(load_saved(self.data / "phones.json", SavedBinding))
             tasks.create_task(self._keep_contacts())
+            tasks.create_task(self._keep_desks())
+            tasks.create_task(self._check_pins())
             server = await ipc.serve(self._control_socket, live.Request, self._on_client)
             pump = tasks.create_task(self._pump())
             try:
@@ -224,6 +248,25 @@ class Control:
             now,
         )
 
+    async def _remember_spending(self) -> None:
+        """Read what was dialled today, so that a restart does not lift the ceilings."""
+        now = self.clock.now()
+        today = datetime.fromtimestamp(now / 1000, self.site.office.zone).replace(
+            hour=0, minute=0, second=0, microsecond=0
+        )
+        reader = Reader(self.data / "ledger.db")
+
+        def dialled() -> list[Fact]:
+            seized = reader.line_facts(int(today.timestamp() * 1000), now + 1)
+            calls = {fact.call for fact in seized if isinstance(fact, LineSeized)}
+            return [stored.fact for call in calls for stored in reader.call_facts(call)]
+
+        try:
+            facts = await asyncio.to_thread(dialled)
+        finally:
+            reader.close()
+        self.switch.restore(facts, now)
+
     async def _keep_contacts(self) -> None:
         """Save where the phones are, soon after it changed and while they stay."""
         path = self.data / "phones.json"
@@ -235,8 +278,32 @@ class Control:
             self._contacts_changed.clear()
             contacts = self._endpoint.saved_bindings()
             if contacts != saved:
-                await asyncio.to_thread(save_contacts, path, contacts)
+                await asyncio.to_thread(save, path, contacts)
                 saved = contacts
+
+    async def _keep_desks(self) -> None:
+        """Save what people set for themselves whenever it changed."""
+        while True:
+            await self._desks_changed.wait()
+            self._desks_changed.clear()
+            desks = personal.saved(self.switch.w)
+            await asyncio.to_thread(save, self.data / "desks.json", desks)
+
+    async def _check_pins(self) -> None:
+        """One PIN at a time: it takes a core, and nobody gets ahead by asking much at once."""
+        path = self.data / "secrets.toml"
+
+        def right(check: act.CheckPin) -> bool:
+            return Secrets.load(path).verify_pin(check.person, check.pin)
+
+        while True:
+            check = await self._pins.get()
+            try:
+                ok = await asyncio.to_thread(right, check)
+            except SecretsError as error:
+                log.error("%s", error)
+                ok = False
+            self._push(functools.partial(self.switch.pin_checked, check.call, ok))
 
     def _repair(self, path: str) -> int:
         """Duration in ms of a recording that a crash left open; 0 when there is no such file."""
@@ -296,6 +363,9 @@ class Control:
                 self.switch.tick(now)
                 worked = True
             facts, actions = self.switch.take()
+            if self.switch.w.desks_changed:
+                self.switch.w.desks_changed = False
+                self._desks_changed.set()
             if facts or (self._unsaved and loop.time() >= self._retry_at):
                 await self._append(facts)
             for action in actions:
@@ -380,6 +450,7 @@ class Control:
             now=self.clock.now(),
             ready=self._health().status != "starting",
             facts=self._facts,
+            version=0 if self._history is None else self._history.newest,
         )
 
     def _health(self) -> live.Health:
@@ -421,6 +492,8 @@ class Control:
                 self._sounds.hush(leg)
             case act.HoldMusic(leg=leg, file=file):
                 self._sounds.music(leg, file)
+            case act.CheckPin():
+                self._pins.put_nowait(action)
             case act.SipInvite():
                 self._invite(action)
             case act.SipRing(sip=name):
@@ -433,6 +506,8 @@ class Control:
                 self._endpoint.reanswer(self._key_of(name), text)
             case act.AskProgram():
                 self._tasks.create_task(self._ask_program(action))
+            case act.SipReferDone(sip=name, code=code):
+                self._endpoint.refer_done(self._key_of(name), code)
             case act.SipHangUp(sip=name):
                 key = self._key_of(name)
                 self._endpoint.hangup(key)
@@ -485,6 +560,9 @@ class Control:
             if isinstance(event, sip.Failed | sip.HungUp):
                 self._forget_sip(key)
             event = named
+        if isinstance(event, sip.Referred) and event.replaces is not None:
+            replaced = self._sip_names.get(event.replaces, event.replaces)
+            event = dataclasses.replace(event, replaces=replaced)
         self._push(lambda now: self.switch.handle(event, now))
 
     def _on_media(self, event: p.Event) -> None:
@@ -533,6 +611,8 @@ class Control:
                             message.reply(self._health())
                         case live.AgentPeer():
                             tasks.create_task(self._offer_peer(message))
+                        case live.ChangeSite() | live.UndoSite():
+                            tasks.create_task(self._change_site(message))
                         case live.TakeSound() | live.DropSound():
                             tasks.create_task(self._change_sound(message))
                         case _:
@@ -551,6 +631,67 @@ class Control:
                 self._replies.append(lambda: message.reply(live.Done()))
 
         return step
+
+    async def _change_site(self, message: ipc.Incoming) -> None:
+        """Make another document hold, or the one before."""
+        request, history = message.body, self._history
+        if history is None:
+            message.refuse("This box runs without a file of its site document.")
+            return
+        async with self._reforming:
+            now = self.clock.now()
+            try:
+                if isinstance(request, live.ChangeSite):
+                    version = await asyncio.to_thread(
+                        history.save, request.text, request.author, now, request.base
+                    )
+                else:
+                    version = await asyncio.to_thread(history.undo, request.author, now)
+                wanted = parse(history.text(version.number) or "")
+                waits = at_start(self.site, wanted)
+                await self._hold(effective(self.site, wanted), waits)
+            except SiteError as error:
+                message.refuse(str(error))
+            except Stale:
+                message.refuse("Somebody else changed the document meanwhile. Load it again.")
+            except LookupError:
+                message.refuse("There is nothing to take back.")
+            except OSError as error:
+                log.error("the site document cannot be changed: %s", error)
+                message.refuse(f"The document cannot be taken into use: {error.strerror}.")
+            else:
+                log.warning("site document version %d by %s", version.number, version.author)
+                message.reply(live.SiteChanged(version.number, tuple(waits)))
+
+    async def _hold(self, site: Site, waits: list[str]) -> None:
+        """From here on this document holds: words first, so that nobody hears a gap."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PROMPTS_S):
+                await self._sounds.first(site)
+        secrets = await asyncio.to_thread(Secrets.load, self.data / "secrets.toml")
+        if secrets.ensure(site):
+            await asyncio.to_thread(secrets.save)
+        await self._endpoint.reconfigure(_sip_config(site, secrets))
+        self.site = site
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def step(now: int) -> None:
+            self.switch.reform(site, now)
+            if waits:
+                self.switch.w.alarm(
+                    "site",
+                    "info",
+                    "A change waits for the next start",
+                    f"Not in use yet: {', '.join(waits[:10])}.",
+                    "Restart the box when nobody is on the phone.",
+                )
+            else:
+                self.switch.w.clear("site")
+            self._replies.append(lambda: done.set_result(None))
+
+        self._push(step)
+        await done
+        self._tasks.create_task(self._sounds.rest(site))
 
     async def _change_sound(self, message: ipc.Incoming) -> None:
         """Take a sound into use or out of it."""

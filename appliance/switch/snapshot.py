@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from appliance import live
-from appliance.switch.model import Call, Desk, World
+from appliance.switch.dialling import reachable
+from appliance.switch.model import Call, Desk, Leg, World
 from appliance.switch.verdicts import poor_party
 
 
-def snapshot(w: World, *, seq: int, now: int, ready: bool, facts: int) -> live.Live:
+def snapshot(
+    w: World, *, seq: int, now: int, ready: bool, facts: int, version: int = 0
+) -> live.Live:
+    """`version` is that of the site document."""
     site = w.site
     return live.Live(
         seq=seq,
@@ -20,7 +25,11 @@ def snapshot(w: World, *, seq: int, now: int, ready: bool, facts: int) -> live.L
         demo=site.demo,
         recording_notice=site.recording.enabled,
         pause_reasons=site.pause_reasons,
-        agents=tuple(_agent(w, desk) for desk in w.desks.values()),
+        agents=tuple(
+            _agent(w, desk)
+            for desk in w.desks.values()
+            if desk.id in site.people or desk.call is not None
+        ),
         queues=tuple(_queue(w, queue_id, now) for queue_id in site.queues),
         waiting=_waiting(w),
         calls=tuple(_call(w, call) for call in w.calls.values()),
@@ -35,14 +44,13 @@ def snapshot(w: World, *, seq: int, now: int, ready: bool, facts: int) -> live.L
             for extension, phone in site.phones.items()
         ),
         alarms=tuple(w.alarms.values()),
+        parked=tuple(_parked(w)),
+        site=version,
     )
 
 
 def _agent(w: World, desk: Desk) -> live.LiveAgent:
     view = w.acd.agent(desk.id)
-    reachable = desk.peer == "connected"
-    if desk.person.door == "phone":
-        reachable = desk.person.phone in w.registered
     phase: live.AgentPhase = "busy" if desk.call is not None else view.phase
     return live.LiveAgent(
         id=desk.id,
@@ -50,12 +58,15 @@ def _agent(w: World, desk: Desk) -> live.LiveAgent:
         phase=phase,
         reason=view.reason,
         since=view.since,
-        door=desk.person.door,
-        reachable=reachable,
+        door=desk.door,
+        reachable=reachable(w, desk),
         queues=tuple(q for q, queue in w.site.queues.items() if desk.id in queue.agents),
         call=_agent_call(w, desk),
         wrap_until=view.wrap_until,
         next_state=view.next_state,
+        dnd=desk.dnd,
+        forward=dict(desk.forward),
+        phone=desk.phone,
     )
 
 
@@ -79,7 +90,9 @@ def _agent_call(w: World, desk: Desk) -> live.LiveAgentCall | None:
         else:
             phase = "ringing" if leg is not None and leg.state == "ringing" else "connecting"
     queue = w.site.queues.get(call.queue or "")
+    mine = next((x for x in call.legs if x.agent == desk.id), None)
     outgoing = call.a.agent == desk.id
+    shown = _shown(call, mine)
     waited = call.waited_ms
     if call.entry is not None and not call.connected:
         waited = w.now - call.entered_at
@@ -94,7 +107,43 @@ def _agent_call(w: World, desk: Desk) -> live.LiveAgentCall | None:
         waited_ms=waited,
         direction="out" if outgoing else call.direction,
         poor=poor_party(call),
+        consult=_consult(w, call, mine),
+        others=shown if len(call.people) > 2 or mine not in call.people else (),
+        muted=mine is not None and mine.muted,
+        role=next((x.mode for x in call.watchers if x.leg is mine), "talk"),
     )
+
+
+def _shown(call: Call, mine: Leg | None) -> tuple[str, ...]:
+    return tuple(who(leg) for leg in call.people if leg is not mine)
+
+
+def who(leg: Leg) -> str:
+    """A party for people who read a screen: an agent's id, an extension, a number."""
+    if leg.outside is not None:
+        return leg.outside.number
+    if leg.agent is not None or leg.phone is not None:
+        return leg.agent or leg.phone or ""
+    return leg.call.caller or leg.party if leg is leg.call.a else leg.party
+
+
+def _consult(w: World, call: Call, mine: Leg | None) -> live.LiveConsult | None:
+    consult = call.consult
+    if consult is None or consult.by is not mine:
+        return None
+    phase: Literal["ringing", "talking", "waiting"] = "ringing"
+    if consult.leg is not None and consult.leg.state == "up":
+        phase = "talking" if call.held_by == consult.by.name else "waiting"
+    return live.LiveConsult(consult.to.partition(":")[2], phase)
+
+
+def _parked(w: World) -> Iterator[live.LiveParked]:
+    for call in w.calls.values():
+        if call.orbit is not None:
+            by = (call.parked_by or "").partition(":")[2]
+            yield live.LiveParked(
+                call.orbit, call.id, call.caller, call.caller_name, by, call.orbit_until
+            )
 
 
 def _waiting(w: World) -> tuple[live.LiveWaiting, ...]:
@@ -138,6 +187,8 @@ def _queue(w: World, queue_id: str, now: int) -> live.LiveQueue:
 def _phase(w: World, call: Call) -> live.CallPhase:
     if call.end_at is not None:
         return "ending"
+    if call.orbit is not None:
+        return "parked"
     if call.held_by is not None:
         return "held"
     if call.bridge_live:
@@ -163,8 +214,10 @@ def _call(w: World, call: Call) -> live.LiveCall:
         since=call.opened_at,
         queue=call.queue,
         agent=agent,
-        recording=call.recording is not None and call.held_by is None,
+        recording=call.recording is not None and call.joined,
         poor=poor_party(call),
+        people=tuple(who(leg) for leg in call.people),
+        watched=tuple(x.leg.name for x in call.watchers),
     )
 
 

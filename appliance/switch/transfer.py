@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 from appliance.events import Transfer
-from appliance.switch.actions import HoldMusic
-from appliance.switch.calls import free_agents, music_of, release_hold, stop_recording, unbridge
-from appliance.switch.dialplan import Destination, resolve
+from appliance.switch.calls import dismiss, forget_talk, release_hold
+from appliance.switch.dialling import dial, payer_of
+from appliance.switch.dialplan import resolve
 from appliance.switch.legs import drop
 from appliance.switch.model import Call, Leg, World
-from appliance.switch.routing import dial, enter
-
-
-class CannotTransfer(Exception):
-    """The call stays as it is; the text is for the person who asked."""
+from appliance.switch.refusals import Cannot, check, party_of
+from appliance.switch.routing import enter
+from appliance.switch.voices import arrange, music_of, stop_recording
 
 
 def blind(w: World, call: Call, by: Leg, number: str) -> None:
@@ -22,21 +20,27 @@ def blind(w: World, call: Call, by: Leg, number: str) -> None:
 
     What can be seen to fail is refused while the two are still talking. A caller who was
     transferred to a queue keeps the time of the first entry as its parent. Raises
-    `CannotTransfer`.
+    `Cannot`.
     """
+    if len(call.people) > 2 or by not in call.people:
+        raise Cannot("There are several people in this call.")
+    if call.consult is not None:
+        raise Cannot("End the consultation first.")
     other = call.b if by is call.a else call.a
     if other is None or other.state != "up" or call.ended or not call.talk_since:
-        raise CannotTransfer("There is nobody to transfer yet.")
+        raise Cannot("There is nobody to transfer yet.")
     destination = resolve(w.site, number)
-    _check(w, destination, number)
+    check(w, destination, number, payer_of(by))
     entry = call.entry
-    let_go(w, call, by, "queue" if destination.kind == "queue" else "blind", _party(destination))
-    w.act(HoldMusic(other.id, music_of(w, call)))
+    mode: Literal["blind", "queue"] = "queue" if destination.kind == "queue" else "blind"
+    let_go(w, call, by, mode, party_of(destination))
+    w.music(other, music_of(w, call))
     if destination.kind == "queue":
         enter(w, call, destination.target, parent=entry)
     else:
         call.queue = None
-        dial(w, call, destination)
+        call.back_to, call.passed_on = payer_of(by) if by.inside else None, True
+        dial(w, call, destination, payer=payer_of(by))
 
 
 def let_go(w: World, call: Call, by: Leg, mode: Literal["blind", "queue"], to: str) -> None:
@@ -44,45 +48,10 @@ def let_go(w: World, call: Call, by: Leg, mode: Literal["blind", "queue"], to: s
     other = call.b if by is call.a else call.a
     assert other is not None
     release_hold(w, call)
-    unbridge(w, call)
     stop_recording(w, call)
-    w.fact(
-        Transfer(at=w.now, call=call.id, mode=mode, by=by.party, to=to, entry=call.entry),
-    )
-    drop(w, by)
+    w.fact(Transfer(at=w.now, call=call.id, mode=mode, by=by.party, to=to, entry=call.entry))
     call.a, call.b = other, None
-    free_agents(w, call)
-    _forget_talk(call)
-
-
-def _forget_talk(call: Call) -> None:
-    """The call starts looking for somebody anew; its identity and history stay."""
-    call.entry = None
-    call.connected = False
-    call.linked_agent = None
-    call.bridge_live = False
-    call.talk_since = 0
-    call.parked_until = None
-
-
-def _check(w: World, destination: Destination, number: str) -> None:
-    match destination.kind:
-        case "unknown":
-            raise CannotTransfer(f"{number} is no extension and no outside number of this office.")
-        case "phone" if destination.target not in w.registered:
-            raise CannotTransfer(f"The phone {number} is not connected.")
-        case "person":
-            desk = w.desks[destination.target]
-            if desk.call is not None or w.acd.agent(desk.id).phase in ("offered", "busy"):
-                raise CannotTransfer(f"{desk.person.name} is in a call.")
-            by_phone = desk.person.door == "phone"
-            reachable = desk.person.phone in w.registered if by_phone else desk.peer == "connected"
-            if not reachable:
-                raise CannotTransfer(f"{desk.person.name} cannot be reached now.")
-        case _:
-            pass
-
-
-def _party(destination: Destination) -> str:
-    kind = {"person": "agent", "outside": "number"}.get(destination.kind, destination.kind)
-    return f"{kind}:{destination.target}"
+    arrange(w, call)
+    drop(w, by)
+    dismiss(w, call, by)
+    forget_talk(call)

@@ -11,7 +11,7 @@ from appliance import __version__
 from appliance.ipc import Refused
 from appliance.live import GetHealth, Health
 from appliance.web import errors
-from appliance.web.api import agent, calls, demo, live, session, sounds
+from appliance.web.api import agent, calling, calls, demo, live, session, sounds
 from appliance.web.api import site as site_api
 from appliance.web.control import ControlAway
 from appliance.web.guard import Guard
@@ -54,6 +54,7 @@ def create_app(office: Office, pages: Pages) -> ASGIApp:
         session.router,
         live.router,
         agent.router,
+        calling.router,
         calls.router,
         sounds.router,
         site_api.router,

@@ -18,6 +18,7 @@ KEYS: Final = {
     "calls": "call",
     "lines": "id",
     "phones": "extension",
+    "parked": "orbit",
     "alarms": "id",
 }
 """The tables of a live state and what names their rows."""

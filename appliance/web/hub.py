@@ -19,6 +19,7 @@ import msgspec
 
 from appliance.live import Live
 from appliance.web.diffs import diff
+from appliance.web.masking import Mask
 
 log = logging.getLogger("centrala.web")
 
@@ -65,14 +66,20 @@ class _State(msgspec.Struct, frozen=True):
 
 
 class LiveHub:
-    def __init__(self, compute: Callable[[Live, int], dict[str, Any]]) -> None:
-        """`compute` reads the ledger for the figures of today; it is called in a thread."""
+    def __init__(
+        self,
+        compute: Callable[[Live, int], dict[str, Any]],
+        mask: Callable[[str | None], Mask] = lambda role: Mask(None),
+    ) -> None:
+        """`compute` reads the ledger for the figures of today; it is called in a thread. `mask`
+        is what a role may see."""
         self._compute = compute
+        self._mask = mask
         self._received = 0.0
-        self._states: OrderedDict[int, _State] = OrderedDict()
-        """Those that were sent, by number."""
-        self._texts: dict[int | None, str] = {}
-        """Of the newest state: by the number a page has, None for one that has none."""
+        self._states: dict[str | None, OrderedDict[int, _State]] = {}
+        """Those that were sent, by role and number."""
+        self._texts: dict[tuple[str | None, int | None], str] = {}
+        """Of the newest state: by role and the number a page has, None for one without."""
         self.boot = secrets.token_hex(4)
         self._figures: dict[str, Any] = {}
         self._wanted = asyncio.Event()
@@ -122,24 +129,28 @@ class LiveHub:
     def listeners(self) -> int:
         return len(self._listeners)
 
-    def text(self, since: int | None = None) -> str:
-        """The newest state as JSON: the difference to the one numbered `since`, or the whole when
-        that is not known (any more)."""
-        if since == self.seq or since not in self._states:
+    def boot_of(self, role: str | None) -> str:
+        """This process and what a role sees of it: states of different roles never mix."""
+        return f"{self.boot}-{role or 'board'}"
+
+    def text(self, since: int | None = None, role: str | None = None) -> str:
+        """The newest state as JSON, as people of this role may see it: the difference to the one
+        numbered `since`, or the whole when that is not known (any more)."""
+        if since is None or since == self.seq or since not in self._states.get(role, ()):
             since = None
-        text = self._texts.get(since)
+        text = self._texts.get((role, since))
         if text is None:
-            text = self._texts[since] = self._encode(since)
+            text = self._texts[role, since] = self._encode(since, role)
         return text
 
-    def _encode(self, since: int | None) -> str:
-        new = self._state()
+    def _encode(self, since: int | None, role: str | None) -> str:
+        new = self._state(role)
         control = "up" if self.up else "away"
-        old = None if since is None else self._states[since]
+        old = None if since is None else self._states[role][since]
         message: Snapshot | Difference
         if since is None or old is None or old.live is None or new.live is None:
             message = Snapshot(
-                "live", self.boot, self.seq, self.now(), control, new.live, new.figures
+                "live", self.boot_of(role), self.seq, self.now(), control, new.live, new.figures
             )
         else:
             figures = {
@@ -150,14 +161,16 @@ class LiveHub:
             )
         return msgspec.json.encode(message).decode()
 
-    def _state(self) -> _State:
+    def _state(self, role: str | None) -> _State:
         """The newest state, kept for differences to come."""
-        state = self._states.get(self.seq)
+        states = self._states.setdefault(role, OrderedDict())
+        state = states.get(self.seq)
         if state is None:
-            live = None if self.live is None else msgspec.to_builtins(self.live)
-            state = self._states[self.seq] = _State(live, self._figures)
-            while len(self._states) > KEPT:
-                self._states.popitem(last=False)
+            shown = self._mask(role).live(self.live)
+            live = None if shown is None else msgspec.to_builtins(shown)
+            state = states[self.seq] = _State(live, self._figures)
+            while len(states) > KEPT:
+                states.popitem(last=False)
         return state
 
     async def run(self) -> None:

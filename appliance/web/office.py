@@ -27,6 +27,7 @@ from appliance.web.attempts import Attempts
 from appliance.web.control import ControlAway, ControlLink
 from appliance.web.errors import Problem
 from appliance.web.hub import LiveHub
+from appliance.web.masking import Mask, mask_for
 from appliance.web.sessions import Session, Sessions
 
 COOKIE = "centrala"
@@ -58,7 +59,7 @@ class Office:
         self.attempts = Attempts()
         self.hashing = asyncio.Semaphore(2)
         """Argon2id takes 19 MiB and tens of milliseconds of a core each."""
-        self.hub = LiveHub(self._figures)
+        self.hub = LiveHub(self._figures, lambda role: mask_for(self.site, role))
         self._site_version = 0
         self.link = ControlLink(
             control_socket, self._on_live, self.hub.on_away, self._on_control_up
@@ -104,6 +105,7 @@ class Office:
             site = None
         if site is not None and version == self._site_version:
             self.site = site
+            self.hub.publish()  # who may see which numbers may have changed
 
     # --- reading --------------------------------------------------------------------------
 
@@ -131,6 +133,10 @@ class Office:
         if self._secrets is None or self._secrets[0] != version:
             self._secrets = (version, Secrets.load(path))
         return self._secrets[1]
+
+    def mask(self, who: SignedIn) -> Mask:
+        """What this person may see of numbers."""
+        return mask_for(self.site, who.person.role)
 
     # --- who ------------------------------------------------------------------------------
 

@@ -7,13 +7,29 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
 from appliance.browser.takeover import Takeover
 from appliance.ipc import Refused
-from appliance.live import AgentAction, AgentDial, AgentKeys, AgentPeer, SetAgentState
+from appliance.live import (
+    AgentAction,
+    AgentConsult,
+    AgentDial,
+    AgentFetch,
+    AgentKeys,
+    AgentPark,
+    AgentPeer,
+    AgentPickup,
+    LiveConsult,
+    LiveParked,
+    SetAgentState,
+    SetDnd,
+    SetForward,
+    Supervise,
+)
 from tests.browser.chromium import Chromium, chromium
 from tests.browser.page_rig import Rig, built, picture, rig, until
 from tests.web import scenes
@@ -338,3 +354,59 @@ async def test_a_refused_microphone_is_explained(
         await button(page, "Go on duty").click()
         await expect(page.locator("[data-sound=denied]")).to_contain_text("allow the microphone")
         assert office.control.asked(SetAgentState) == []
+
+
+async def test_a_colleague_is_asked_first_and_the_call_passed_on(office: Rig) -> None:
+    page = await on_duty(office)
+    ring(office, "talking")
+    await page.get_by_label("Number or extension").fill("202")
+    await button(page, "Ask first").click()
+    assert await office.control.wait_for(AgentConsult) == AgentConsult("ana", "start", "202")
+    ring(office, "held", consult=LiveConsult("boris", "talking"))
+    await expect(page.locator("[data-consult=talking]")).to_contain_text("Boris Ivanov")
+    await picture(page, "agent_consult")
+    for name, step in (
+        ("Change between", "swap"),
+        ("Bring all", "conference"),
+        ("Back to the caller", "cancel"),
+        ("Pass the call on", "complete"),
+    ):
+        await button(page, name).click()
+        count = len(office.control.asked(AgentConsult))
+        assert (await office.control.wait_for(AgentConsult, count)).step is not None
+        await until(lambda s=step: office.control.asked(AgentConsult)[-1].step == s)
+    ring(office, "talking")
+    await button(page, "Park").click()
+    assert await office.control.wait_for(AgentPark) == AgentPark("ana")
+    assert office.complaints == []
+
+
+async def test_parked_calls_and_ringing_colleagues_can_be_taken(office: Rig) -> None:
+    page = await on_duty(office)
+    parked = LiveParked("701", "c9", "+40721555014", None, "boris", scenes.clock() + 60_000)
+    office.show(msgspec.structs.replace(office.control.live, parked=(parked,)))
+    await page.locator("[data-parked='701']").get_by_role("button").click()
+    assert await office.control.wait_for(AgentFetch) == AgentFetch("ana", "701")
+    ring(office, who="boris")
+    await page.locator("[data-colleague=boris]").get_by_role("button", name="Pick up").click()
+    assert await office.control.wait_for(AgentPickup) == AgentPickup("ana", "boris")
+    await page.get_by_label("Do not disturb").check()
+    assert await office.control.wait_for(SetDnd) == SetDnd("ana", True)
+    await page.locator("[data-forward=busy]").fill("202")
+    await page.keyboard.press("Enter")
+    assert await office.control.wait_for(SetForward) == SetForward("ana", "busy", "202")
+
+
+async def test_a_supervisor_comes_into_a_call_and_changes_how(office: Rig) -> None:
+    page = await on_duty(office, "dina")
+    ring(office, "talking", who="ana")
+    await page.get_by_role("button", name="Whisper: Ana Popescu").click()
+    assert await office.control.wait_for(Supervise) == Supervise("dina", "whisper", "ana")
+    ring(office, "talking", who="dina", role="whisper", others=("ana",))
+    await expect(page.get_by_role("heading", name="You whisper")).to_be_visible()
+    await picture(page, "agent_supervising")
+    watching = page.locator("[data-watching=whisper]")
+    await watching.get_by_role("button", name="Take over").click()
+    assert await office.control.wait_for(Supervise, 2) == Supervise("dina", "take_over", "ana")
+    await button(page, "Hang up").click()
+    assert (await office.control.wait_for(AgentAction)).action == "hangup"

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.browser.signals import tone, write_wav
 from tests.peers import program
 
 CONFIG = """
@@ -68,13 +69,18 @@ async def baresip(
     rtp: int,
     *,
     source: str = "aubridge,nil",
+    hertz: int | None = None,
     heard: Path | None = None,
     trusted: Path | None = None,
 ) -> AsyncIterator[Baresip]:
     """Run one; it listens for SIP on `port` and for commands on `control`. `source` is what it
     says, as its configuration names it; what it hears goes to `*-dec.wav` in the folder `heard`;
-    `trusted` is the certificate that it knows."""
+    `trusted` is the certificate that it knows. With `hertz` it says a tone of that pitch, and what
+    it hears is written to its own folder."""
     folder.mkdir(parents=True, exist_ok=True)
+    if hertz is not None:
+        write_wav(folder / "says.wav", tone(hertz, 100))
+        source, heard = f"aufile,{folder}/says.wav", heard or folder
     config = CONFIG.format(port=port, control=control, rtp=rtp, rtp_end=rtp + 20, source=source)
     if trusted is not None:
         config += f"sip_cafile {trusted}\n"

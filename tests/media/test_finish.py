@@ -148,6 +148,14 @@ def test_a_file_that_is_being_written_is_left_alone(day: Path) -> None:
     assert finish.finish(path, "opus") == day / "c1-1.opus"
 
 
+def test_a_full_disk_is_left_to_the_calls(day: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(day / "c1-1.wav", talk(1000))
+    monkeypatch.setattr(finish, "RESERVE_BYTES", 1 << 60)
+    with pytest.raises(Busy, match="no room"):
+        finish.finish(path, "opus")
+    assert [f.name for f in day.iterdir()] == ["c1-1.wav"]
+
+
 def test_a_new_file_that_is_wrong_replaces_nothing(
     day: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +224,16 @@ def test_a_cut_recording_is_measured_with_its_gaps(day: Path) -> None:
         file.write(b"\xff" * 1601)  # written, but not yet in the header
     assert finish.measure(path) == 2500 + 800
     assert finish.measure(day / "none.wav") == 0
+
+
+def test_the_finisher_asks_for_nothing_that_calls_need() -> None:
+    program = (
+        "import os; from pathlib import Path; from appliance.media.finish import be_idle; "
+        "be_idle(); print(os.nice(0), os.sched_getscheduler(0) == os.SCHED_IDLE, "
+        "Path('/proc/self/oom_score_adj').read_text().strip())"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert said.stdout.split() == [b"19", b"True", b"800"]
 
 
 @given(at=st.integers(0, 10**9), name=st.from_regex(r"\A[a-z0-9-]{1,20}\Z"))

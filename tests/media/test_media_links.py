@@ -92,6 +92,34 @@ async def test_a_bridge_over_a_link_carries_voice_keys_and_recording(
         assert not list(path.parent.glob("*.part-*"))
 
 
+async def test_a_room_over_a_link_is_one_room_and_a_whisper_stays_one(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    tones = {1: 500.0, 2: 900.0, 3: 1500.0}
+    async with two_processes(tmp_path, free_port) as (both, run):
+        ends = {}
+        for leg, hz in tones.items():
+            ends[leg] = run(RtpEndpoint(g711.ulaw_encode(sine(hz, -20, 8000))))
+            both.open(leg, leg // 2, ends[leg], free_port())
+
+        async def heard() -> dict[int, set[int]]:
+            await asyncio.sleep(1.0)
+            for end in ends.values():
+                end.heard()
+            await asyncio.sleep(0.6)
+            found = {}
+            for leg, end in ends.items():
+                audio = end.heard()[-4000:]
+                found[leg] = {n for n, hz in tones.items() if abs(level_dbm0(audio, hz) + 20) < 1}
+            return found
+
+        both.send(p.Room(9, tuple(p.Member(leg) for leg in tones)))
+        assert await heard() == {1: {2, 3}, 2: {1, 3}, 3: {1, 2}}
+        whisperer = p.Member(3, heard_by=(1,))
+        both.send(p.Room(9, (p.Member(1), p.Member(2), whisperer)))
+        assert await heard() == {1: {2, 3}, 2: {1}, 3: {1, 2}}
+
+
 class Clapper(RtpEndpoint):
     """Silence with a clap now and then; keeps when it was sent, and when one was heard."""
 

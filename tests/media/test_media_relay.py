@@ -344,18 +344,34 @@ def test_a_leg_that_closes_leaves_the_other_a_stream(office: Office) -> None:
 
 
 def test_without_the_wish_everything_is_mixed(office: Office) -> None:
-    office.io.relay_wanted = False
+    office.io.relay_legs = 0
     office.engine.bridge(1, 0, 1)
     office.run(30)
     assert not office.io.relaying
     in_one_piece(office.phones[1], 20)
-    office.io.relay_wanted = True
+    office.io.relay_legs = 64
     office.run(10)
     assert office.io.relaying
-    office.io.relay_wanted = False
+    office.io.relay_legs = 0
     office.run(10)
     assert not office.io.relaying
     in_one_piece(office.phones[1], 40)
+
+
+def test_with_more_legs_than_wanted_everything_is_mixed(office: Office) -> None:
+    office.engine.bridge(1, 0, 1)
+    office.run(30)
+    office.io.relay_legs = 2
+    office.run(10)
+    assert not office.io.relaying
+    office.io.relay_legs = 3
+    office.run(20)
+    # Not back at once when it is only just few enough.
+    assert not office.io.relaying
+    office.io.relay_legs = 4
+    office.run(20)
+    assert office.io.relaying
+    in_one_piece(office.phones[1], 60)
 
 
 def test_the_back_end_is_chosen_by_name_and_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -271,7 +271,7 @@ def test_keys_come_by_info_in_both_dialects() -> None:
     assert box.of(Digit) == [Digit(call, "7"), Digit(call, "#")]
 
 
-def test_a_transfer_is_declined() -> None:
+def test_a_trunk_may_not_transfer() -> None:
     box, _, tag = up()
     refer = request("REFER", cseq=2, to_tag=tag, extra="Refer-To: <sip:103@192.0.2.1>\r\n")
     assert statuses(box.feed(refer)) == [603]

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.site.history import BY_HAND, SiteHistory, Stale, at_start
-from appliance.site.load import parse
+from appliance.site.history import BY_HAND, SiteHistory, Stale
 from appliance.site.problems import SiteError
 
 TEXT = """
@@ -98,16 +97,3 @@ def test_a_damaged_index_line_costs_that_line_alone(tmp_path: Path) -> None:
     assert again.newest == 2
     again.save(TEXT, "ion", 9, base=2)
     assert [each.number for each in history(tmp_path).versions()] == [3, 2, 1]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "paths"),
-    [
-        ('name = "Sales"', 'name = "Verkauf"', []),
-        ('name = "Ana"', 'name = "Anna"', []),
-        ("/dev/ttyACM0", "/dev/ttyACM1", ["lines.one.device"]),
-        ("[people.ana]", "[sip]\nport = 5080\n[people.ana]", ["sip.port"]),
-    ],
-)
-def test_what_waits_for_the_next_start(old: str, new: str, paths: list[str]) -> None:
-    assert at_start(parse(TEXT), parse(TEXT.replace(old, new))) == paths

@@ -20,6 +20,7 @@ from tests.switch.office import PHONE_SDP, SESSION, Office, site
 
 LINES = ("l1", "l2")
 AGENTS = ("ana", "bo", "pip")
+SUE = '[people.sue]\nname = "Sue"\nrole = "supervisor"\nextension = "205"\n'
 
 STEP = st.tuples(
     st.sampled_from(
@@ -41,6 +42,23 @@ STEP = st.tuples(
             "wrap_end",
             "dial",
             "transfer",
+            "consult",
+            "swap",
+            "complete",
+            "conference",
+            "cancel",
+            "mute",
+            "park",
+            "fetch",
+            "pick_up",
+            "watch",
+            "unwatch",
+            "settings",
+            "sit",
+            "pin",
+            "keyed",
+            "dialled",
+            "refer",
             "ready",
             "pause",
             "sign_out",
@@ -86,11 +104,12 @@ class Chaos:
     HELPERS = ("HELPERS", "take", "sip_name", "seized")
 
     def __init__(self, document: str) -> None:
-        made = site(document)
+        made = site(SUE + document)
         lines = dict(made.lines)
         for line, route in zip(LINES, ("phone:101", "queue:sales"), strict=True):
             lines[line] = lines[line].model_copy(update={"fax": route})
         self.office = Office(made.model_copy(update={"lines": lines}))
+        self.office.media(p.PeerState("sue", "connected"))
         self.keys = 0
 
     def take(self, name: str, n: int) -> None:
@@ -185,6 +204,91 @@ class Chaos:
     def transfer(self, n: int) -> None:
         number = ("101", "202", "301", "0555777", "99", "112", "203", "102")[n]
         self.office.ask(live.AgentTransfer(AGENTS[n % 3], number))
+
+    def consult(self, n: int) -> None:
+        number = ("101", "202", "201", "0555777", "99", "112", "203", "102")[n]
+        self.office.ask(live.AgentConsult(AGENTS[n % 3], "start", number))
+
+    def _consult(self, n: int, step: str) -> None:
+        self.office.ask(live.AgentConsult(AGENTS[n % 3], step))  # type: ignore[arg-type]
+
+    def swap(self, n: int) -> None:
+        self._consult(n, "swap")
+
+    def complete(self, n: int) -> None:
+        self._consult(n, "complete")
+
+    def conference(self, n: int) -> None:
+        self._consult(n, "conference")
+
+    def cancel(self, n: int) -> None:
+        self._consult(n, "cancel")
+
+    def mute(self, n: int) -> None:
+        self._act(n, "mute" if n < 4 else "unmute")
+
+    def park(self, n: int) -> None:
+        self.office.ask(live.AgentPark(AGENTS[n % 3]))
+
+    def fetch(self, n: int) -> None:
+        self.office.ask(live.AgentFetch(AGENTS[n % 3], ("701", "702")[n % 2]))
+
+    def pick_up(self, n: int) -> None:
+        self.office.ask(live.AgentPickup((*AGENTS, "sue")[n % 4], AGENTS[(n // 2) % 3]))
+
+    def watch(self, n: int) -> None:
+        mode = ("listen", "whisper", "barge", "take_over")[n % 4]
+        self.office.ask(live.Supervise("sue", mode, AGENTS[n % 3]))  # type: ignore[arg-type]
+
+    def unwatch(self, n: int) -> None:
+        if n % 2:
+            self._act_of("sue", "hangup")
+        self.office.ask(live.Supervise("sue", "stop"))
+
+    def _act_of(self, who: str, action: str) -> None:
+        self.office.ask(live.AgentAction(who, action))  # type: ignore[arg-type]
+
+    def settings(self, n: int) -> None:
+        if n < 2:
+            self.office.ask(live.SetDnd(AGENTS[n % 3], n % 2 == 0))
+            return
+        when = ("always", "busy", "no_answer")[n % 3]
+        number = (None, "202", "101", "0555777", "203", "201")[n - 2]
+        self.office.ask(live.SetForward(AGENTS[n % 2], when, number))  # type: ignore[arg-type]
+
+    def sit(self, n: int) -> None:
+        phone = (None, "101", "102", None)[n % 4]
+        self.office.ask(live.AgentDesk(AGENTS[n % 3], phone))
+
+    def pin(self, n: int) -> None:
+        for call in list(self.office.w.pin_wanted):
+            self.office.switch.pin_checked(call, n < 5, self.office.now)
+            self.office._take()
+
+    def keyed(self, n: int) -> None:
+        legs = [leg.id for leg in self.office.w.legs.values() if leg.kind == "sip"]
+        codes = ("*0", "*2101#", "*1202#", "*3", "*7", "*6", "*8", "*5")
+        for digit in codes[n] if legs else "":
+            self.office.media(p.Key(legs[n % len(legs)], digit, "rfc4733"))
+
+    def refer(self, n: int) -> None:
+        phones = [
+            name
+            for name, leg in self.office.w.by_sip.items()
+            if leg.phone is not None and leg.state == "up"
+        ]
+        if phones:
+            one, two = phones[n % len(phones)], phones[(n + 1) % len(phones)]
+            number = ("101", "202", "301", "0555777", "99", "203")[n % 6]
+            replaces = two if two != one and n < 5 else None
+            self.office.sip(sip.Referred(one, number, replaces))
+
+    def dialled(self, n: int) -> None:
+        self.keys += 1
+        codes = ("*80201", "*80102", "701", "702", "*31201*1234", "*32", "*78", "*40201")
+        extension = "101" if n % 3 else "102"
+        source = sip.Source("phone", extension)
+        self.office.incoming(f"in{self.keys}", codes[n], source, extension)
 
     def ready(self, n: int) -> None:
         self.office.ask(live.SetAgentState(AGENTS[n % 3], "ready"))
@@ -350,6 +454,21 @@ def _check_now(office: Office) -> None:
     assert set(talking) <= set(w.calls)
     for leg in w.legs.values():
         assert leg.call.id in w.calls
+        offered = any(leg.acd_offer in desk.ringing for desk in w.desks.values())
+        assert offered or leg in leg.call.legs, (leg.party, leg.state)
+    for desk in w.desks.values():
+        held = [leg for leg in w.legs.values() if leg.agent == desk.id and leg.state == "up"]
+        mine = [leg for leg in held if leg.acd_offer not in desk.ringing]
+        assert len({leg.call.id for leg in mine}) <= 1 or desk.phone is not None, mine
+        if mine and desk.door == "browser":
+            assert desk.call is mine[0].call
+    given = [number for call in w.calls.values() for number in call.sound]
+    assert sorted(given) == sorted(number for _, number in office.pool._meetings)
+    for call in w.calls.values():
+        heard = [one.leg for group in call.sound.values() for one in group]
+        assert len(heard) == len(set(heard))
+        assert set(heard) <= {leg.id for leg in call.legs if leg.state == "up"}
+        assert (call.recording is None) or call.recording in w.recordings
 
 
 def _check_end(office: Office) -> None:
@@ -358,6 +477,10 @@ def _check_end(office: Office) -> None:
     assert not w.legs
     assert not w.by_sip
     assert len(w.ports) == 500
+    assert not office.pool._meetings
+    assert not w.recordings
+    assert not w.spending.running
+    assert not w.wants_line
     facts = office.facts
     opened = [f.call for f in facts if isinstance(f, e.CallOpened)]
     closed = [f.call for f in facts if isinstance(f, e.Disconnect)]
@@ -365,6 +488,9 @@ def _check_end(office: Office) -> None:
     _paired(facts, e.QEnter, e.QLeave, "entry")
     _paired(facts, e.Offer, e.OfferEnd, "offer")
     _paired(facts, e.HoldOn, e.HoldOff, "call")
+    _paired(facts, e.ConsultStart, e.ConsultEnd, "call")
+    _paired(facts, e.Parked, e.Unparked, "call")
+    _paired(facts, e.Dialled, e.DialEnded, "dial")
     _paired(facts, e.LineSeized, e.LineReleased, "line")
     _paired(facts, e.RecordingStarted, e.RecordingEnded, "recording", closed_later=True)
     last_words = Counter((f.call, f.party) for f in facts if isinstance(f, e.LegQuality))

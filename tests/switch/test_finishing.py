@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from appliance.recordings import part_path
+from appliance.recordings import Form, part_path
 from appliance.switch import finishing
 from appliance.switch.finishing import Finishing
 from tests.media.test_finish import talk, write
@@ -19,8 +19,8 @@ DAY = "recordings/2026-11-22"
 
 
 @asynccontextmanager
-async def running(data: Path) -> AsyncIterator[Finishing]:
-    one = Finishing(data, "flac")
+async def running(data: Path, form: Form = "flac") -> AsyncIterator[Finishing]:
+    one = Finishing(data, lambda: form)
     task = asyncio.create_task(one.run())
     try:
         yield one
@@ -55,6 +55,17 @@ async def test_what_was_left_and_what_is_told_is_finished(tmp_path: Path) -> Non
         one.add(f"{DAY}/c2-1.wav")
         await until(lambda: one.done == 2)
         assert names(tmp_path) == ["c1-1.flac", "c2-1.flac"]
+
+
+async def test_a_whole_wav_that_stays_one_costs_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finishing.sys, "executable", "/bin/false")
+    write(tmp_path / DAY / "c1-1.wav", talk(20))
+    async with running(tmp_path, "wav") as one:
+        one.add(f"{DAY}/c1-1.wav")
+        await until(lambda: not one._waiting)
+    assert names(tmp_path) == ["c1-1.wav"]
 
 
 async def test_a_broken_one_does_not_stop_the_others(tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from appliance import live
-from appliance.events import Disconnect, IvrOut, QLeave, Transfer
+from appliance.events import ConsultEnd, Disconnect, IvrOut, QLeave, Transfer, Unparked
 from appliance.media import protocol as p
+from appliance.switch import actions as act
 from tests.switch.office import Office, site
 
 FAX = "[lines.l3]\nkind = 'modem'\nname = 'Fax'\ndevice = '/dev/l3'\nfax = 'phone:101'\nroute = "
@@ -116,3 +117,42 @@ def test_a_fax_without_a_route_is_left_alone() -> None:
     before = len(made.actions)
     made.media(p.FaxHeard(made.last(p.OpenLine).leg, "cng"))
     assert len(made.actions) == before
+
+
+def test_a_fax_that_was_parked_goes_to_the_fax() -> None:
+    made = office("queue:sales")
+    made.on_duty("ana")
+    made.ring("l3")
+    made.pick_up("l3")
+    made.answer("ana")
+    made.talk()
+    made.ask(live.AgentPark("ana"))
+    made.media(p.FaxHeard(made.last(p.OpenLine).leg, "cng"))
+    assert made.last(Unparked).result == "gone"
+    assert made.last(act.SipInvite).target == "101"
+
+
+def test_a_fax_that_rings_a_person_goes_to_the_fax_and_the_person_is_free() -> None:
+    made = office("phone:202")
+    made.on_duty("bo")
+    made.ring("l3")
+    made.pick_up("l3")
+    assert made.w.desks["bo"].call is not None
+    made.media(p.FaxHeard(1, "cng"))
+    assert made.w.desks["bo"].call is None
+    assert made.last(act.SipInvite).target == "101"
+
+
+def test_information_tones_of_a_consulted_number_leave_the_caller_with_the_agent() -> None:
+    made = Office()
+    made.on_duty("ana")
+    made.w.trunks["voip"] = (False, "down")
+    made.queue_call()
+    made.answer("ana")
+    made.talk()
+    made.ask(live.AgentConsult("ana", "start", "0555777"))
+    made.media(p.LineOffHook("l1", sure=False))
+    made.media(p.ToneHeard(made.last(p.OpenLine).leg, "sit_vacant"))
+    assert made.last(ConsultEnd).result == "failed"
+    assert made.last(p.HangUpLine) == p.HangUpLine("l1")
+    assert made.all(Disconnect) == []

@@ -149,7 +149,7 @@ def test_an_outside_call_takes_the_trunk_and_then_the_line() -> None:
 
 def test_a_busy_far_end_on_a_line_is_busy_for_the_phone() -> None:
     office = registered("101")
-    office.incoming("in1", "112", RECEPTION)
+    office.incoming("in1", "0555777", RECEPTION)
     office.sip(sip.Failed(office.last(act.SipInvite).sip, 486, "Busy Here"))
     assert office.last(act.SipReject).code == 486
 

@@ -39,8 +39,9 @@ SITE: dict[str, Any] = {
 
 def site(**web: Any) -> Site:
     """The office's document; `demo` and keys of `[web]` can be given."""
-    demo = web.pop("demo", False)
-    return Site.model_validate({**SITE, "demo": demo, "web": {"host": "127.0.0.1", **web}})
+    demo, privacy = web.pop("demo", False), web.pop("privacy", {})
+    document = {**SITE, "demo": demo, "privacy": privacy, "web": {"host": "127.0.0.1", **web}}
+    return Site.model_validate(document)
 
 
 def clock() -> int:

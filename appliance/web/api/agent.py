@@ -17,12 +17,14 @@ from appliance.live import (
     PeerSdp,
     SetAgentState,
 )
+from appliance.web.errors import Problem
 from appliance.web.office import Somebody, TheOffice
 
 router = APIRouter(prefix="/agent", tags=["agent"])
 
 PageSession = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{8,64}$")]
 PEER_TIMEOUT_S = 10.0
+LONGEST_EXTENSION = 6
 
 
 class Body(BaseModel):
@@ -35,12 +37,20 @@ class State(Body):
 
 
 class Action(Body):
-    action: Literal["answer", "reject", "hold", "resume", "hangup", "wrap_end"]
+    action: Literal["answer", "reject", "hold", "resume", "mute", "unmute", "hangup", "wrap_end"]
     call: Annotated[str, StringConstraints(max_length=64)] | None = None
 
 
-class Dial(Body):
+class Transfer(Body):
     number: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^\+?[0-9*#]{1,24}$")]
+
+
+class Dial(Transfer):
+    queue: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")] | None = None
+
+
+class CallBack(Body):
+    call: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
 
 
 class Keys(Body):
@@ -69,13 +79,29 @@ async def action(body: Action, who: Somebody, office: TheOffice) -> dict[str, An
 
 @router.post("/dial")
 async def dial(body: Dial, who: Somebody, office: TheOffice) -> dict[str, Any]:
-    """Call an extension or a number."""
-    await office.link.ask(AgentDial(who.id, body.number), Done)
+    """Call an extension or a number; in the name of `queue`, whose number is shown where the
+    trunk allows it."""
+    await office.link.ask(AgentDial(who.id, body.number, body.queue), Done)
+    return {}
+
+
+@router.post("/redial")
+async def redial(body: CallBack, who: Somebody, office: TheOffice) -> dict[str, Any]:
+    """Call the other party of a past call again, also where its number is hidden from the
+    person."""
+    row = await office.read(lambda reader: reader.call(body.call))
+    came_in = row is not None and row.direction == "in"
+    number = None if row is None else row.caller if came_in else row.called
+    if number is None:
+        raise Problem(404, "not_found", "That call has no number to call.")
+    if came_in and not number.startswith("+") and len(number) > LONGEST_EXTENSION:
+        number = office.site.numbering.outside_prefix + number
+    await office.link.ask(AgentDial(who.id, number), Done)
     return {}
 
 
 @router.post("/transfer")
-async def transfer(body: Dial, who: Somebody, office: TheOffice) -> dict[str, Any]:
+async def transfer(body: Transfer, who: Somebody, office: TheOffice) -> dict[str, Any]:
     """Send the other party to an extension, a queue or a number, and leave the call."""
     await office.link.ask(AgentTransfer(who.id, body.number), Done)
     return {}

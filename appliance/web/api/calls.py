@@ -12,6 +12,7 @@ from starlette.responses import FileResponse
 from appliance.ledger.projection import CallRow, RecordingRow
 from appliance.recordings import MEDIA_TYPES, finished
 from appliance.web.errors import Problem
+from appliance.web.masking import Mask
 from appliance.web.office import SignedIn, Somebody, TheOffice
 
 log = logging.getLogger("centrala.web")
@@ -30,12 +31,16 @@ async def calls(
     search: Annotated[str | None, Query(max_length=60)] = None,
 ) -> dict[str, Any]:
     """Calls, newest first. `next` is the `before` of the following page, null at the end.
-    `search` finds parts of numbers and names."""
+    `search` finds parts of numbers and names; where numbers are hidden from the person, names
+    alone."""
     wanted = (search or "").strip() or None
+    mask = office.mask(who)
+    if mask.hides and wanted is not None and any(char.isdigit() for char in wanted):
+        return {"calls": [], "next": None}
     rows = await office.read(lambda reader: reader.calls(limit + 1, before, wanted))
     page = rows[:limit]
     return {
-        "calls": [_call(row, who, steps=False) for row in page],
+        "calls": [_call(row, who, mask, steps=False) for row in page],
         "next": page[-1].seq if len(rows) > limit else None,
     }
 
@@ -46,7 +51,7 @@ async def call(call: Id, who: Somebody, office: TheOffice) -> dict[str, Any]:
     row = await office.read(lambda reader: reader.call(call))
     if row is None:
         raise Problem(404, "not_found", "There is no such call.")
-    return _call(row, who, steps=True)
+    return _call(row, who, office.mask(who), steps=True)
 
 
 @router.get("/recordings/{recording}", response_class=FileResponse)
@@ -80,9 +85,17 @@ def _may_hear(call: CallRow, recording: RecordingRow, who: SignedIn) -> bool:
     return who.id in (recording.agent, call.agent) or call.door == f"agent:{who.id}"
 
 
-def _call(row: CallRow, who: SignedIn, *, steps: bool) -> dict[str, Any]:
-    """The row as the API shows it: without paths of files."""
+def _call(row: CallRow, who: SignedIn, mask: Mask, *, steps: bool) -> dict[str, Any]:
+    """The row as the API shows it: without paths of files, with the numbers that the person may
+    see."""
     body = asdict(row)
+    for field in ("caller", "caller_name", "called"):
+        body[field] = mask.text(body[field])
+    body["steps"] = [
+        {**step, "who": mask.text(step["who"]), "what": mask.text(step["what"])}
+        for step in body["steps"]
+        if not (step["kind"].startswith("supervise") and who.person.role == "agent")
+    ]
     for shown, own in zip(body["recordings"], row.recordings, strict=True):
         del shown["path"]
         shown["may_hear"] = _may_hear(row, own, who)

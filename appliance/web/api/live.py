@@ -69,7 +69,8 @@ async def live(socket: WebSocket) -> None:
 async def _send(socket: WebSocket, office: Office, who: SignedIn | None) -> int:
     """Returns the code to close with; 0 when the page is gone."""
     changed = office.hub.listen()
-    had = _had(socket, office.hub.boot)
+    role = who.person.role if who else None
+    had = _had(socket, office.hub.boot_of(role))
     told: str | None = "?"
     try:
         while True:
@@ -82,7 +83,7 @@ async def _send(socket: WebSocket, office: Office, who: SignedIn | None) -> int:
                 if audio != told:
                     told = audio
                     await socket.send_text(json.dumps({"type": "audio", "session": audio}))
-                text, had = office.hub.text(had), office.hub.seq
+                text, had = office.hub.text(had, role), office.hub.seq
                 await socket.send_text(text)
             await asyncio.sleep(GAP_S)
     except (TimeoutError, WebSocketDisconnect, RuntimeError):

@@ -14,6 +14,7 @@ const keys: Record<string, string> = {
   calls: "call",
   lines: "id",
   phones: "extension",
+  parked: "orbit",
   alarms: "id",
 };
 

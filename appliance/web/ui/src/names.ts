@@ -9,6 +9,13 @@ export const agentName = (id: string): string =>
 export const queueName = (id: string): string =>
   live.value?.queues.find((one) => one.id === id)?.name ?? id;
 
+/** Somebody on the line: an agent's id, an extension or a number. */
+export const personName = (who: string): string => {
+  const agent = live.value?.agents.find((one) => one.id === who);
+  const phone = live.value?.phones.find((one) => one.extension === who);
+  return agent?.name ?? phone?.name ?? (who.includes(":") ? partyName(who) : who);
+};
+
 const lineName = (id: string): string =>
   live.value?.lines.find((one) => one.id === id)?.name ?? id;
 

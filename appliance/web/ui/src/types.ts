@@ -14,6 +14,11 @@ export interface AgentCall {
   waited_ms: number;
   direction: Direction;
   poor?: string | null;
+  consult: { to: string; phase: "ringing" | "talking" | "waiting" } | null;
+  /** The others of a conference, or whom a supervisor listens to. */
+  others: string[];
+  muted: boolean;
+  role: "talk" | "listen" | "whisper" | "barge";
 }
 
 export interface Agent {
@@ -28,6 +33,9 @@ export interface Agent {
   call: AgentCall | null;
   wrap_until: number | null;
   next_state: "ready" | "not_ready" | null;
+  dnd: boolean;
+  forward: Partial<Record<"always" | "busy" | "no_answer", string>>;
+  phone: string | null;
 }
 
 export interface Waiting {
@@ -44,7 +52,7 @@ export interface Waiting {
 export interface Call {
   call: string;
   direction: Direction;
-  phase: "ringing" | "menu" | "waiting" | "offered" | "talking" | "held" | "ending";
+  phase: "ringing" | "menu" | "waiting" | "offered" | "talking" | "held" | "parked" | "ending";
   door: string;
   caller: string | null;
   caller_name: string | null;
@@ -54,6 +62,17 @@ export interface Call {
   agent: string | null;
   recording: boolean;
   poor?: string | null;
+  people: string[];
+  watched: string[];
+}
+
+export interface ParkedCall {
+  orbit: string;
+  call: string;
+  caller: string | null;
+  caller_name: string | null;
+  by: string;
+  until: number;
 }
 
 export interface Line {
@@ -110,6 +129,7 @@ export interface Live {
   lines: Line[];
   phones: Phone[];
   alarms: Alarm[];
+  parked: ParkedCall[];
 }
 
 export interface Me {

@@ -96,7 +96,10 @@ export async function testMicrophone(on: boolean): Promise<void> {
 function applyMute(): void {
   const phase = call.value?.phase;
   const speaking =
-    phase === "talking" || phase === "connecting" || (phase === "ringing" && answering.value);
+    phase === "talking" ||
+    phase === "connecting" ||
+    (phase === "held" && call.value?.consult?.phase === "talking") ||
+    (phase === "ringing" && answering.value);
   if (track) track.enabled = Boolean(speaking) && !muted.value;
 }
 

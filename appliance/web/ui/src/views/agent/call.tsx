@@ -9,7 +9,10 @@ import { Duration } from "../../format";
 import { t, type Key } from "../../i18n";
 import { boxNow, live } from "../../live";
 import { act, call, elsewhere, incoming, muted } from "../../rtc/duty";
+import { personName } from "../../names";
 import type { Agent, AgentCall } from "../../types";
+import { Consultation } from "./consult";
+import { Watching } from "./colleagues";
 
 export const keypadOpen = signal(false);
 const sent = signal("");
@@ -115,6 +118,7 @@ function Who(props: { now: AgentCall }): VNode {
 }
 
 function heading(now: AgentCall): Key {
+  if (now.role !== "talk") return `watch.${now.role}`;
   if (now.phase === "ringing" && now.direction !== "out") {
     return now.direction === "internal" ? "call.internal" : "call.incoming";
   }
@@ -163,6 +167,11 @@ function Active(props: { agent: Agent; now: AgentCall }): VNode {
         <Fact label={t(rings ? "call.ringing_for" : held ? "call.held_for" : "call.duration")}>
           <Since at={now.since} />
         </Fact>
+        {now.others.length > 0 && (
+          <Fact label={t("call.with")}>
+            <bdi data-others>{now.others.map(personName).join(", ")}</bdi>
+          </Fact>
+        )}
         {now.queue && (
           <Fact label={t("call.waited")}>
             <Duration ms={now.waited_ms + (rings ? boxNow() - (live.value?.now ?? boxNow()) : 0)} />
@@ -203,7 +212,8 @@ function Active(props: { agent: Agent; now: AgentCall }): VNode {
           </>
         ) : (
           <>
-            {(now.phase === "talking" || held) && (
+            {now.role !== "talk" && <Watching now={now} />}
+            {(now.phase === "talking" || held) && now.role === "talk" && (
               <>
                 <Button
                   icon={held ? "play" : "hold"}
@@ -229,6 +239,13 @@ function Active(props: { agent: Agent; now: AgentCall }): VNode {
                   hint="K"
                   onPress={() => (keypadOpen.value = !keypadOpen.value)}
                 />
+                {!now.consult && now.others.length === 0 && (
+                  <Button
+                    icon="clock"
+                    label={t("call.park")}
+                    onPress={() => void attempt(() => post("/agent/park"))}
+                  />
+                )}
               </>
             )}
             <Button
@@ -241,6 +258,7 @@ function Active(props: { agent: Agent; now: AgentCall }): VNode {
           </>
         )}
       </div>
+      {now.consult && <Consultation consult={now.consult} />}
       {keypadOpen.value && !rings && <Keypad />}
     </section>
   );

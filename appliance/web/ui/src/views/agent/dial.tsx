@@ -8,25 +8,29 @@ import type { Agent } from "../../types";
 
 const number = signal("");
 
-async function send(event: Event, path: "/agent/dial" | "/agent/transfer"): Promise<void> {
+async function send(event: Event, path: "/agent/dial" | "/agent/transfer" | "/agent/consult"): Promise<void> {
   event.preventDefault();
   const wanted = number.value.replace(/[\s()./-]/g, "");
   if (!/^\+?[0-9*#]{1,24}$/.test(wanted)) {
     notice.value = t("dial.invalid");
     return;
   }
-  if (await attempt(() => post(path, { number: wanted }))) number.value = "";
+  const body = path === "/agent/consult" ? { step: "start", number: wanted } : { number: wanted };
+  if (await attempt(() => post(path, body))) number.value = "";
 }
 
-/** Makes a call; during a talk it passes that talk on to the number instead. */
+/** Makes a call; during a talk it passes that talk on to the number instead, at once or after
+ * speaking with whoever answers there. */
 export function DialBox(props: { agent: Agent }): VNode {
   const phase = props.agent.call?.phase;
-  const passes = phase === "talking" || phase === "held";
+  const call = props.agent.call;
+  const passes =
+    (phase === "talking" || phase === "held") && call?.role === "talk" && !call.consult;
   const can = passes || (props.agent.phase !== "offline" && !props.agent.call);
   const path = passes ? "/agent/transfer" : "/agent/dial";
   return (
     <Panel title={t(passes ? "dial.transfer_title" : "dial.title")}>
-      <form class="flex items-end gap-2" onSubmit={(event) => void send(event, path)}>
+      <form class="flex flex-wrap items-end gap-2" onSubmit={(event) => void send(event, path)}>
         <label class="grow">
           <span class="mb-1 block text-sm">{t("dial.number")}</span>
           <input
@@ -52,6 +56,17 @@ export function DialBox(props: { agent: Agent }): VNode {
           <Icon name="phone" class="size-4" />
           {t(passes ? "dial.transfer" : "dial.call")}
         </button>
+        {passes && (
+          <button
+            type="button"
+            class="btn"
+            disabled={!number.value.trim()}
+            onClick={(event) => void send(event, "/agent/consult")}
+          >
+            <Icon name="people" class="size-4" />
+            {t("dial.consult")}
+          </button>
+        )}
       </form>
     </Panel>
   );

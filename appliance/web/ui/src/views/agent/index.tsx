@@ -15,8 +15,11 @@ import { t } from "../../i18n";
 import { boxNow, live, myself, tick } from "../../live";
 import { act, call, incoming, muted, setState, title } from "../../rtc/duty";
 import { CallCard, keypadOpen } from "./call";
+import { Colleagues } from "./colleagues";
 import { DialBox } from "./dial";
 import { DutyCard } from "./duty";
+import { Parked } from "./parked";
+import { Personal } from "./personal";
 
 function shortcuts(): Shortcut[] {
   const agent = myself.value;
@@ -163,7 +166,10 @@ export function AgentView(): VNode {
         </div>
         <div class="grid grid-cols-1 gap-4">
           <DialBox agent={agent} />
+          <Parked agent={agent} />
           <MyQueues />
+          <Colleagues agent={agent} />
+          <Personal agent={agent} />
           {hasSound() && <SoundPanel />}
         </div>
       </div>
