@@ -73,7 +73,7 @@ class Soak:
                     self.beat.append(event)
 
     def open(self, remote: list[int]) -> None:
-        self._send(p.Setup((), "de", 1024))
+        self._send(p.Setup((), "de", 1024, relay_legs=400))
         for leg, (port, to) in enumerate(zip(self.ports, remote, strict=False)):
             self._send(p.OpenRtp(leg, HOST, port), p.AimRtp(leg, HOST, to, 0, 101, 101))
             self._send(p.Listen(leg, True, True))

@@ -127,7 +127,7 @@ def at_its_time(packets: list[rtp.Packet]) -> dict[int, bytes]:
     ids=str,
 )
 def test_the_mix_makes_one_whole_stream_of_it(office: Office) -> None:
-    office.io.relay_wanted = False
+    office.io.relay_legs = 0
     office.run(TICKS)
     far, ear = office.phones
     assert isinstance(far, Far)
