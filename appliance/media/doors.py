@@ -17,6 +17,7 @@ from appliance.browser.port import Peer, PeerRefused, PeerSink, PeerStateName
 from appliance.lines import line as port
 from appliance.lines.line import Line
 from appliance.media import protocol
+from appliance.media.pace import Pace
 
 log = logging.getLogger("centrala.media")
 
@@ -81,6 +82,7 @@ class LineDoor:
     ended_by_tone: bool = False
     """We hung up because of a tone and have said so: the driver's own report is no news."""
     state: port.Up | port.Down | None = None
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def name(self) -> str:

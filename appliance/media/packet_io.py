@@ -365,6 +365,8 @@ class PacketIO:
             del self._by_slot[port.slot]
             self._pressing.discard(port)
             self._unmarked.discard(port)
+            # Not a ring of references: the collector does not find one that is older than it looks.
+            port.leg.send_keys = None
             port.close()
             self._plan()
 
@@ -818,8 +820,13 @@ class PacketIO:
             self._packets[failed] -= 1
 
     def _send_one(self, port: _Port, data: bytes | memoryview, octets: int) -> None:
+        if port.srtp is not None:
+            data = port.srtp.protect(bytes(data))
+            if not data:
+                # The network brought it twice: what goes out encrypted has each number once.
+                return
         with contextlib.suppress(OSError):
-            port.send_now(data if port.srtp is None else port.srtp.protect(bytes(data)))
+            port.send_now(data)
             port.packets += 1
             port.octets += octets
 

@@ -350,6 +350,7 @@ class MediaProcess(PeerOwner):
             self._fail_leg(line.leg, f"Line '{command.line}' was given to another leg.")
         leg = self._open_leg(command.leg, "line", command.line)
         line.leg = command.leg
+        line.pace.reset()
         driver = line.driver
         leg.send_keys = driver.send_keys
         leg.far_end_gone = lambda: self._far_end_gone(line)
@@ -450,6 +451,7 @@ class MediaProcess(PeerOwner):
                 line.state = event
             case port.OffHook():
                 line.off_hook, line.ended_by_tone = True, False
+                line.pace.reset()
             case port.Ringing():
                 line.ended_by_tone = False
             case port.DeviceKey(digit):
@@ -477,6 +479,7 @@ class MediaProcess(PeerOwner):
         if leg is not None and self._lines.get(line.name) is line:
             samples = np.frombuffer(pcm[: len(pcm) & ~1], "<i2").astype(np.int16, copy=False)
             self._engine.ring.put_stream(leg.slot, g711.ulaw_encode(samples).tobytes())
+            line.pace.came(len(samples))
 
     def _far_end_gone(self, line: LineDoor) -> None:
         if line.driver is None or not line.off_hook or line.ended_by_tone:
@@ -579,6 +582,8 @@ class MediaProcess(PeerOwner):
             missed = int(late / TICK_S)
             self._engine.skip(missed)
             self._io.skip(missed)
+            for line in self._lines.values():
+                line.pace.reset()
             self._deadline += missed * TICK_S
         engine = self._engine
         engine.begin_tick()
@@ -616,7 +621,8 @@ class MediaProcess(PeerOwner):
         for line in self._lines.values():
             leg = legs.get(line.leg) if line.leg is not None else None
             if leg is not None and line.off_hook and line.driver is not None:
-                line.driver.write(g711.ULAW_DECODE[out[leg.slot]].astype("<i2").tobytes())
+                pcm = line.pace.frame(g711.ULAW_DECODE[out[leg.slot]])
+                line.driver.write(pcm.astype("<i2").tobytes())
         for door in self._peers.values():
             if door.connected and door.peer is not None:
                 for number in door.legs:

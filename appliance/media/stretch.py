@@ -64,3 +64,29 @@ def _seam(samples: _F32, start: _I64, lag: _I64) -> _F32:
     moved[:, :SEAM] = here + weight * (moved[:, :SEAM] - here)
     made: _F32 = moved
     return made
+
+
+def cut(frame: _F32) -> tuple[_F32, float]:
+    """One frame (160,) made 40 to 80 samples shorter out of itself, for who may give less than a
+    frame; and how alike the ends of the seam are."""
+    lags = np.arange(SHORTEST, FRAME - SEAM + 1)
+    found, alike = _alike(frame[None, SHORTEST:], frame[None, :SEAM], lags, lags[-1:])
+    lag = int(found[0])
+    return np.concatenate((_fade(frame, frame[lag:]), frame[lag + SEAM :])), float(alike[0])
+
+
+def repeated(before: _F32, frame: _F32) -> tuple[_F32, float]:
+    """The same for one that is 40 to 120 samples longer, by what was `before` it (120,)."""
+    lags = np.arange(LONGEST, SHORTEST - 1, -1)
+    both = np.concatenate((before, frame))
+    pieces = both[None, : LONGEST - SHORTEST + SEAM]
+    found, alike = _alike(pieces, frame[None, :SEAM], lags, lags[:1])
+    back = both[LONGEST - int(found[0]) :]
+    return np.concatenate((_fade(frame, back), back[SEAM:])), float(alike[0])
+
+
+def _fade(here: _F32, there: _F32) -> _F32:
+    """The seam alone."""
+    weight = (np.arange(1, SEAM + 1) / (SEAM + 1)).astype(np.float32)
+    made: _F32 = here[:SEAM] + weight * (there[:SEAM] - here[:SEAM])
+    return made

@@ -6,8 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -18,78 +16,13 @@ import pytest
 
 from appliance.media import g711, rtp
 from appliance.media import protocol as p
-from appliance.media.client import MediaClient
 from appliance.media.finish import finish
-from appliance.switch.pool import MediaPool
 from appliance.switch.ports import PortPool
-from tests.media.endpoint import HOST, RtpEndpoint, level_dbm0, sine
+from tests.media.endpoint import RtpEndpoint, level_dbm0, sine
+from tests.media.processes import Processes
+from tests.media.srtp_phone import SecurePhone, keys
 
 pytestmark = pytest.mark.timeout(90)
-
-
-class Processes:
-    """Two media processes behind a pool, as control has them."""
-
-    def __init__(self, folder: Path, ports: PortPool) -> None:
-        self.paths = [folder / f"media{n}.sock" for n in range(2)]
-        self.children = [self._start(path) for path in self.paths]
-        self.clients = [MediaClient() for _ in self.paths]
-        self.pool = MediaPool(2, ports, p.Setup((), "us", reserve_bytes=0))
-        self.events: list[p.Event] = []
-        self._changed = asyncio.Event()
-
-    @staticmethod
-    def _start(path: Path) -> subprocess.Popen[bytes]:
-        program = "import sys, pathlib; from appliance.media.process import main; "
-        return subprocess.Popen(
-            [sys.executable, "-c", program + "main(pathlib.Path(sys.argv[1]))", str(path)]
-        )
-
-    def now(self) -> int:
-        return time.monotonic_ns() // 1_000_000
-
-    async def listen(self, process: int) -> None:
-        while True:
-            await self.clients[process].connect(self.paths[process], patience=20)
-            self.pool.connected(process)
-            self._pass_on()
-            async for event in self.clients[process].events():
-                self.pool.event(process, event, self.now())
-                self._pass_on()
-            self.pool.lost(process, self.now())
-            self._pass_on()
-
-    def send(self, *commands: p.Command) -> None:
-        for command in commands:
-            self.pool.command(command, self.now())
-            self._pass_on()
-
-    def _pass_on(self) -> None:
-        commands, events = self.pool.take()
-        for process, command in commands:
-            self.clients[process].send(command)
-        self.events += events
-        self._changed.set()
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
-            while not condition():
-                self._changed.clear()
-                await self._changed.wait()
-
-    def open(self, leg: int, process: int, end: RtpEndpoint, port: int) -> None:
-        for n in range(2):
-            stats = p.MediaStats(0, 0, 0.0 if n == process else 9.0, 0.0, True, 1)
-            self.pool.event(n, stats, self.now())
-        self.pool.take()
-        end.remote = (HOST, port)
-        self.send(p.OpenRtp(leg, HOST, port), p.AimRtp(leg, HOST, end.port, 0, 101, 101))
-        assert self.pool.home(leg) == process
-
-    def kill(self, process: int) -> None:
-        self.children[process].kill()
-        self.children[process].wait()
-        self.children[process] = self._start(self.paths[process])
 
 
 @asynccontextmanager
@@ -113,9 +46,7 @@ async def two_processes(
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
-            for child in both.children:
-                child.terminate()
-                child.wait()
+            both.end()
 
 
 async def test_a_bridge_over_a_link_carries_voice_keys_and_recording(
@@ -249,3 +180,39 @@ async def test_a_link_adds_little_delay(tmp_path: Path, free_port: Callable[[], 
         print(f"one process {medians[0]:.1f} ms, over a link {medians[1]:.1f} ms")
         # Two ticks that do not know of each other and one more jitter buffer.
         assert medians[1] - medians[0] < 100
+
+
+async def test_encrypted_calls_and_rooms_come_back_after_a_kill(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    async with two_processes(tmp_path, free_port) as (both, run):
+        tones = [500 + 350 * n for n in range(5)]
+        voices = [g711.ulaw_encode(sine(hz, -18, 8000)) for hz in tones]
+        secure = [SecurePhone(voice) for voice in voices[:2]]
+        ends = [run(end) for end in (*secure, *map(RtpEndpoint, voices[2:]))]
+        # The encrypted ones in a bridge, the others in a room across both processes.
+        for leg, (end, home) in enumerate(zip(ends, (0, 0, 0, 0, 1), strict=True), 1):
+            both.open(leg, home, end, free_port(), keys() if leg <= 2 else None)
+        both.send(p.Bridge(5, 1, 2), p.Room(6, tuple(p.Member(leg) for leg in (3, 4, 5))))
+
+        def heard() -> bool:
+            sounds = [end.heard()[-2400:] for end in ends]
+            return all(
+                len(sounds[n]) == 2400
+                and all(abs(level_dbm0(sounds[n], tones[m]) + 18) < 0.5 for m in others)
+                for n, others in enumerate(((1,), (0,), (3, 4), (2, 4), (2, 3)))
+            )
+
+        async def all_hear() -> None:
+            async with asyncio.timeout(20):
+                while not heard():  # noqa: ASYNC110 - packets come without an event
+                    await asyncio.sleep(0.5)
+
+        await all_hear()
+        both.kill(0)
+        await both.until(lambda: not both.pool.complete)
+        await both.until(lambda: both.pool.complete)
+        for end in ends:
+            end.heard()
+        await all_hear()
+        assert [end.clear for end in secure] == [0, 0]
