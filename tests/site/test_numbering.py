@@ -68,7 +68,11 @@ def test_nobody_is_called_back_at_an_extension(number: str) -> None:
     assert numbering("ro").callable(number) is None
 
 
-@given(st.sampled_from(COUNTRIES), st.sampled_from(["", "21"]), st.text("+0123456789 -()*", max_size=22))
+@given(
+    st.sampled_from(COUNTRIES),
+    st.sampled_from(["", "21"]),
+    st.text("+0123456789 -()*", max_size=22),
+)
 def test_the_key_is_settled_and_leads_back_to_itself(country: str, area: str, text: str) -> None:
     plan = numbering(country, area)
     key = plan.key(text)

@@ -100,11 +100,16 @@ class Office:
     def __init__(self, document: Site | None = None) -> None:
         self.now = START
         self._ids = 0
-        self._done_until: int | None = None
-        self.switch = Switch(document or site(), "/data", self._new_id)
-        self.w = self.switch.w
+        self._site = document or site()
         self.facts: list[Fact] = []
         self.actions: list[act.Action] = []
+        self.start()
+
+    def start(self) -> None:
+        """A fresh switch, as after the start of the process; what was written stays."""
+        self._done_until: int | None = None
+        self.switch = Switch(self._site, "/data", self._new_id)
+        self.w = self.switch.w
         self.switch.media_up(self.now)
         for line in self.w.lines:
             self.media(p.LineUp(line, "test"))
