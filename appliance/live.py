@@ -216,10 +216,12 @@ class AgentAction(msgspec.Struct, frozen=True, tag=True):
 
 
 class AgentDial(msgspec.Struct, frozen=True, tag=True):
-    """Call an extension, or a number by a line or trunk. Reply: `Done`, or refused with why."""
+    """Call an extension, or a number by a line or trunk; in the name of `queue`, whose number is
+    shown where the trunk allows it. Reply: `Done`, or refused with why."""
 
     agent: str
     number: str
+    queue: str | None = None
 
 
 class AgentKeys(msgspec.Struct, frozen=True, tag=True):

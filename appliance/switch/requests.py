@@ -44,7 +44,7 @@ def _carry_out(w: World, request: live.Request) -> str | None:
         case live.AgentAction():
             _action(w, _desk(w, request.agent), request)
         case live.AgentDial():
-            _dial(w, _desk(w, request.agent), request.number)
+            _dial(w, _desk(w, request.agent), request.number, request.queue)
         case live.AgentKeys():
             _keys(w, _desk(w, request.agent), request.digits)
         case live.AgentTransfer():
@@ -163,7 +163,7 @@ def _leg_of(call: Call, desk: Desk) -> Leg:
     return call.a
 
 
-def _dial(w: World, desk: Desk, number: str) -> None:
+def _dial(w: World, desk: Desk, number: str, queue: str | None) -> None:
     destination = resolve(w.site, number)
     offered = w.acd.agent(desk.id).phase in ("offered", "busy")
     if desk.call is not None or (offered and not destination.emergency):
@@ -187,7 +187,8 @@ def _dial(w: World, desk: Desk, number: str) -> None:
     w.legs[call.a.id] = call.a
     engage(w, call, desk.id)
     answer(w, call.a)
-    send(w, call, destination, payer=payer)
+    shown = w.site.queues[queue].caller_id if queue in w.site.queues else None
+    send(w, call, destination, payer=payer, caller_id=shown)
 
 
 def _keys(w: World, desk: Desk, digits: str) -> None:

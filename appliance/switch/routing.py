@@ -54,12 +54,19 @@ def go(w: World, call: Call, route_text: str, why: str = "") -> None:
         start_menu(w, call, route)
 
 
-def send(w: World, call: Call, destination: Destination, *, payer: str) -> None:
+def send(
+    w: World,
+    call: Call,
+    destination: Destination,
+    *,
+    payer: str,
+    caller_id: str | None = None,
+) -> None:
     """A call that has only its caller goes to what was dialled."""
     if destination.kind == "queue":
         go(w, call, f"queue:{destination.target}")
     else:
-        dial(w, call, destination, payer=payer)
+        dial(w, call, destination, payer=payer, caller_id=caller_id)
 
 
 def caller_up(w: World, call: Call) -> None:

@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.browser.signals import tone, write_wav
 from tests.peers import program
 
 CONFIG = """
 sip_listen 127.0.0.1:{port}
 call_max_calls 4
 audio_player aubridge,nil
-audio_source aubridge,nil
+audio_source {source}
 audio_alert aubridge,nil
 rtp_ports {rtp}-{rtp_end}
 module_path /usr/lib/baresip/modules
@@ -25,6 +26,7 @@ module_app account.so
 module_app menu.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:{control}
+{more}
 """
 
 
@@ -60,11 +62,27 @@ class Baresip:
 
 @asynccontextmanager
 async def baresip(
-    folder: Path, account: str, port: int, control: int, rtp: int
+    folder: Path,
+    account: str,
+    port: int,
+    control: int,
+    rtp: int,
+    *,
+    hertz: int | None = None,
 ) -> AsyncIterator[Baresip]:
-    """Run one; it listens for SIP on `port` and for commands on `control`."""
+    """Run one; it listens for SIP on `port` and for commands on `control`. With `hertz` it says
+    a tone of that pitch, and what it hears is written to WAV files in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = CONFIG.format(port=port, control=control, rtp=rtp, rtp_end=rtp + 20)
+    if hertz is not None:
+        write_wav(folder / "says.wav", tone(hertz, 100))
+    config = CONFIG.format(
+        port=port,
+        control=control,
+        rtp=rtp,
+        rtp_end=rtp + 20,
+        source="aubridge,nil" if hertz is None else f"aufile,{folder}/says.wav",
+        more="" if hertz is None else f"module sndfile.so\nsnd_path {folder}\n",
+    )
     (folder / "config").write_text(config)
     (folder / "accounts").write_text(account + "\n")
     (folder / "contacts").write_text("")

@@ -212,3 +212,13 @@ def test_the_number_shown_is_the_persons_where_the_trunk_allows_it() -> None:
     office.on_duty("eva")
     office.ask(live.AgentDial("eva", "0555777"))
     assert office.last(act.SipInvite).caller != "1112223"
+
+
+def test_a_call_in_the_name_of_a_queue_shows_the_queues_number() -> None:
+    document = site()
+    sales = document.queues["sales"].model_copy(update={"caller_id": "5550199"})
+    document = document.model_copy(update={"queues": {"sales": sales}})
+    office = Office(document)
+    office.on_duty("ana")
+    office.ask(live.AgentDial("ana", "0555777", "sales"))
+    assert office.last(act.SipInvite).caller == "5550199"

@@ -41,8 +41,12 @@ class Action(Body):
     call: Annotated[str, StringConstraints(max_length=64)] | None = None
 
 
-class Dial(Body):
+class Transfer(Body):
     number: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^\+?[0-9*#]{1,24}$")]
+
+
+class Dial(Transfer):
+    queue: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")] | None = None
 
 
 class CallBack(Body):
@@ -75,8 +79,9 @@ async def action(body: Action, who: Somebody, office: TheOffice) -> dict[str, An
 
 @router.post("/dial")
 async def dial(body: Dial, who: Somebody, office: TheOffice) -> dict[str, Any]:
-    """Call an extension or a number."""
-    await office.link.ask(AgentDial(who.id, body.number), Done)
+    """Call an extension or a number; in the name of `queue`, whose number is shown where the
+    trunk allows it."""
+    await office.link.ask(AgentDial(who.id, body.number, body.queue), Done)
     return {}
 
 
@@ -96,7 +101,7 @@ async def redial(body: CallBack, who: Somebody, office: TheOffice) -> dict[str, 
 
 
 @router.post("/transfer")
-async def transfer(body: Dial, who: Somebody, office: TheOffice) -> dict[str, Any]:
+async def transfer(body: Transfer, who: Somebody, office: TheOffice) -> dict[str, Any]:
     """Send the other party to an extension, a queue or a number, and leave the call."""
     await office.link.ask(AgentTransfer(who.id, body.number), Done)
     return {}
