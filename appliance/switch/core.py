@@ -193,6 +193,9 @@ class Switch:
             return
         calls.release_hold(w, call)
         voices.stop_recording(w, call)
+        for watcher in list(call.watchers):
+            calls.close_watch(w, call, watcher)
+            calls.let_go(w, call, watcher.leg, gone=False)
         b, call.b = call.b, None
         voices.arrange(w, call)
         drop(w, b)

@@ -82,6 +82,7 @@ def _link(w: World, link: act.Link) -> None:
     desk.ringing.clear()
     desk.call = call
     call.linked_agent = link.agent
+    call.wish = None
     if leg is None:
         leg = Leg(id=w.number(), call=call, party=f"agent:{desk.id}", kind="peer", agent=desk.id)
         w.legs[leg.id] = leg
