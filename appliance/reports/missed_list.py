@@ -1,4 +1,4 @@
-"""The missed callers of one ledger, moved on by the new facts alone: every open page asks for it."""
+"""The missed callers of one ledger, moved on by the new facts: every open page asks for it."""
 
 from __future__ import annotations
 

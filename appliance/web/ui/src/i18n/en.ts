@@ -374,7 +374,7 @@ export const en = {
   "missed.why": "Why",
   "missed.do": "Do",
   "missed.call": "Call back",
-  "missed.call_name": "Call {name} back",
+  "missed.call_name": "Call back {name}",
   "missed.handle": "Taken care of",
   "missed.handle_name": "{name} was taken care of",
   "missed.note": "How? (a note for the team)",

@@ -375,7 +375,7 @@ export const fa: Messages = {
   "missed.why": "چرا",
   "missed.do": "اقدام",
   "missed.call": "تماس بگیر",
-  "missed.call_name": "تماس با {name}",
+  "missed.call_name": "تماس بگیر: {name}",
   "missed.handle": "رسیدگی شد",
   "missed.handle_name": "{name}: رسیدگی شد",
   "missed.note": "چگونه؟ (یادداشت برای همکاران)",
