@@ -49,7 +49,7 @@ async def office(folder: Path, port: Ports) -> AsyncIterator[tuple[Box, Baresip]
     customer_port = port()
     box = Box(folder, port, edit=with_callbacks(customer_port), simulator=False)
     account = (
-        f"<sip:2125550123@127.0.0.1:{box.sip_port}>;regint=0;answermode=auto;audio_codecs=pcmu"
+        f"<sip:12125550123@127.0.0.1:{box.sip_port}>;regint=0;answermode=auto;audio_codecs=pcmu"
     )
     async with (
         box,
