@@ -7,7 +7,7 @@ VENV=${CENTRALA_VENV:-.venv}
 BUILD=.build
 RUN_PACKAGES=(python3-venv:python3 espeak-ng:espeak-ng)
 TEST_PACKAGES=(baresip:baresip sip-tester:sipp linphone-cli:linphonec chromium:chromium
-    mgetty-voice:vm sox:sox)
+    mgetty-voice:vm sox:sox minimodem:minimodem)
 
 usage() {
     cat <<'TEXT'

@@ -24,13 +24,39 @@ from appliance.site.model import Site
 log = logging.getLogger("centrala.app")
 
 STOP_S: Final[Mapping[str, float]] = {"web": 3.0, "control": 8.0, "media": 5.0, "simulate": 2.0}
-START_ORDER: Final = ("simulate", "media", "control", "web")
+CORES_A_MEDIA_PROCESS: Final = 4
+MAX_MEDIA_PROCESSES: Final = 8
 RESTART_S: Final = (0.1, 0.1, 0.3, 0.5, 1.0)
 """Waits before starting a dead process again; the last one repeats."""
 SETTLED_S: Final = 30.0
 """A process that ran this long starts over with the first wait."""
 _MAX_SOCKET_PATH: Final = 80
 """Unix socket paths end at 107 bytes; this leaves room for the file's name."""
+
+
+def media_processes(site: Site) -> int:
+    """How many processes carry the audio: what the site document says, else one for each four
+    cores, at least one. One core carries hundreds of calls, so a box with four, such as a Raspberry
+    Pi, loses nothing by one; with more, a process that dies takes fewer calls with it for its
+    second. Both control and whoever starts the processes ask here."""
+    if site.media.processes:
+        return site.media.processes
+    cores = os.cpu_count() or 1
+    return min(max(1, cores // CORES_A_MEDIA_PROCESS), MAX_MEDIA_PROCESSES)
+
+
+def media_name(process: int) -> str:
+    return f"media{process}" if process else "media"
+
+
+def media_modules(site: Site, process: int) -> list[str]:
+    """What a media process is going to need; loaded before the calls, not among them."""
+    modules = ["appliance.media.process"]
+    if any(person.door == "browser" for person in site.people.values()):
+        modules.append("appliance.browser.peer")
+    if process == 0 and any(line.kind == "modem" for line in site.lines.values()):
+        modules.append("appliance.lines.modem")
+    return modules
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +79,9 @@ class Places:
     def control(self) -> Path:
         return self.run / "control.sock"
 
-    @property
-    def media(self) -> Path:
-        return self.run / "media.sock"
+    def media_socket(self, process: int) -> Path:
+        """Where the media process of this number listens."""
+        return self.run / f"{media_name(process)}.sock"
 
     @property
     def lines(self) -> Path:
@@ -91,15 +117,27 @@ class Office:
             country = self.site.office.country
             extra = ["--dir", str(self.places.lines), "--lines", str(count), "--country", country]
             return base + extra + (["--practice"] if self.practice else [])
-        return [*base, "--site", str(self.site_path), "--data", str(self.places.data)]
+        places = ["--site", str(self.site_path), "--data", str(self.places.data)]
+        if name in self.media_names():
+            number = self.media_names().index(name)
+            return [*base[:-1], "media", *places, "--process", str(number)]
+        if name == "control":
+            # The document may say something else by the time that control is started again.
+            return [*base, *places, "--media", str(len(self.media_names()))]
+        return [*base, *places]
+
+    def media_names(self) -> list[str]:
+        return [media_name(number) for number in range(media_processes(self.site))]
 
     def names(self) -> list[str]:
-        return [n for n in START_ORDER if n != "simulate" or self.simulate]
+        """In the order of their start."""
+        first = ["simulate"] if self.simulate else []
+        return [*first, *self.media_names(), "control", "web"]
 
     async def run(self) -> None:
         """Start everything and keep it running until cancelled; then stop in order."""
         self.places.make()
-        for stale in (self.places.control, self.places.media):
+        for stale in self.places.run.glob("*.sock"):
             stale.unlink(missing_ok=True)
         keepers: dict[str, asyncio.Task[None]] = {}
         try:
@@ -144,14 +182,14 @@ class Office:
 
     async def _stop(self) -> None:
         """Pages first, then control (it says goodbye to the calls), then the audio."""
-        for name in ("web", "control", "media", "simulate"):
+        for name in ("web", "control", *self.media_names(), "simulate"):
             process = self.processes.get(name)
             if process is None or process.returncode is not None:
                 continue
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGTERM)
             try:
-                async with asyncio.timeout(STOP_S[name]):
+                async with asyncio.timeout(STOP_S.get(name, STOP_S["media"])):
                     await process.wait()
             except TimeoutError:
                 log.error("process %s did not stop in time", name)

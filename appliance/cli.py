@@ -57,12 +57,22 @@ def main(argv: list[str] | None = None) -> int:
         process = commands.add_parser(name, help=text)
         process.add_argument("--site", type=Path, required=True)
         process.add_argument("--data", type=Path, required=True)
+        if name == "control":
+            process.add_argument("--media", type=int, help="audio processes that were started")
+        if name == "media":
+            process.add_argument("--process", type=int, default=0, help="which of several, from 0")
 
     simulate = commands.add_parser("simulate", help="a telephone exchange with modems and callers")
     simulate.add_argument("--dir", type=Path, required=True, help="folder for the devices")
     simulate.add_argument("--lines", type=int, default=2)
     simulate.add_argument("--country", default="us")
     simulate.add_argument("--practice", action="store_true", help="a caller every half minute")
+
+    finish = commands.add_parser(
+        "finish", help="bring recordings into their lasting form (started by control)"
+    )
+    finish.add_argument("--data", type=Path, required=True)
+    finish.add_argument("--format", choices=("opus", "flac", "wav"), required=True)
 
     password = commands.add_parser("password", help="set the password of a person")
     password.add_argument("person")
@@ -193,28 +203,60 @@ async def _greet(office: Any, demo: bool) -> None:
 
 
 def _control(options: argparse.Namespace) -> int:
-    from appliance.app import Places
+    from appliance.app import Places, media_processes
     from appliance.switch.run import Control
 
     places = Places(options.data.resolve())
     places.make()
+    site = _load(options.site)
     control = Control(
-        _load(options.site),
+        site,
         places.data,
-        media_socket=places.media,
+        media_sockets=[
+            places.media_socket(n) for n in range(options.media or media_processes(site))
+        ],
         control_socket=places.control,
+        document=options.site.resolve(),
     )
     return _serve(control.run(), fast=True)
 
 
 def _media(options: argparse.Namespace) -> int:
-    from appliance.app import Places
+    # Before numpy is there: threads of its own would only get in the way of the ticks.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from appliance.app import Places, media_modules
+    from appliance.media.keeper import Keeper
     from appliance.media.process import main as media_main
 
     places = Places(options.data.resolve())
     places.make()
     _follow_parent()
-    media_main(places.media, places.data)
+    socket = places.media_socket(options.process)
+    modules = media_modules(_load(options.site), options.process)
+    Keeper(modules, lambda: media_main(socket, places.data)).run()
+    return 0
+
+
+def _finish(options: argparse.Namespace) -> int:
+    """Paths of recordings, relative to the data directory, come line by line; each is answered by
+    itself, a tab, and `done`, `busy` or `failed`."""
+    from appliance.media.finish import Busy, Unfinished, be_idle, finish
+
+    _follow_parent()
+    be_idle()
+    log = logging.getLogger("centrala.finish")
+    data = options.data.resolve()
+    for line in sys.stdin:
+        name = line.rstrip("\n")
+        result = "done"
+        try:
+            finish(data / name, options.format)
+        except Busy:
+            result = "busy"
+        except (Unfinished, OSError) as error:
+            result = "failed"
+            log.error("recording %s stays as it is: %s", name, error)
+        print(f"{name}\t{result}", flush=True)
     return 0
 
 

@@ -10,7 +10,7 @@ milliseconds. Ids are strings: `call` names one call from the first ring to the 
 Guarantees that the writers keep and the readers may rely on:
 
 - each call has one `CallOpened` first and one `Disconnect`; only the wrap-up, the release of an
-  analog line and the end of a recording may come after it;
+  analog line, the end of a recording and the quality of its legs may come after it;
 - each `QEnter` is closed by exactly one `QLeave` with one reason of `LEAVE_REASONS`;
 - each `Offer` is closed by exactly one `OfferEnd`; `Connect` comes at most once an entry, before
   the `QLeave` with reason `answered` (both carry the same `at`);
@@ -121,6 +121,32 @@ class Bridged(Fact):
     call: str
     a: str
     b: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegQuality(Fact):
+    """How one party's leg sounded, said when it is over (and when the media process is lost, of
+    what was known then). Counts are packets, `concealed` frames of 20 ms; MOS is 1 to 4.5 by the
+    E-model (ITU-T G.107). `far_...` is how the other end heard us, None when it did not say."""
+
+    call: str
+    party: str
+    door: Literal["rtp", "line", "peer"]
+    packets: int
+    lost: int
+    late: int
+    concealed: int
+    jitter_ms: float
+    delay_ms: float
+    mos: float
+    sent: int = 0
+    round_trip_ms: float | None = None
+    clock_ppm: float | None = None
+    far_lost: float | None = None
+    """Share of what we sent, 0 to 1."""
+    far_jitter_ms: float | None = None
+    far_mos: float | None = None
+    secure: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -544,6 +570,7 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     LineReleased,
     Answered,
     Bridged,
+    LegQuality,
     Disconnect,
     Dialled,
     DialEnded,

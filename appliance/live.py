@@ -35,6 +35,8 @@ class LiveAgentCall(msgspec.Struct, frozen=True):
     since: int
     waited_ms: int
     direction: Literal["in", "out", "internal"] = "in"
+    poor: str | None = None
+    """The party whose audio is poor at the moment."""
     consult: LiveConsult | None = None
     """The agent's own consultation."""
     others: tuple[str, ...] = ()
@@ -88,6 +90,8 @@ class LiveCall(msgspec.Struct, frozen=True):
     queue: str | None = None
     agent: str | None = None
     recording: bool = False
+    poor: str | None = None
+    """The party whose audio is poor at the moment."""
     people: tuple[str, ...] = ()
     """The names of everybody who talks."""
     watched: tuple[str, ...] = ()
@@ -184,6 +188,8 @@ class Live(msgspec.Struct, frozen=True, tag=True):
     alarms: tuple[LiveAlarm, ...]
     parked: tuple[LiveParked, ...] = ()
     callbacks: tuple[LiveCallback, ...] = ()
+    site: int = 0
+    """Version of the site document that holds."""
 
 
 # --- requests (web -> control) --------------------------------------------------------------
@@ -359,6 +365,29 @@ class DropSound(msgspec.Struct, frozen=True, tag=True):
     name: str
 
 
+class ChangeSite(msgspec.Struct, frozen=True, tag=True):
+    """Make this text the site document. `base` is the version that it was made from; refused when
+    somebody else changed the document since. Reply: `SiteChanged`, or refused with why."""
+
+    author: str
+    text: str
+    base: int
+
+
+class UndoSite(msgspec.Struct, frozen=True, tag=True):
+    """Take the newest change of the site document back. Reply: `SiteChanged`."""
+
+    author: str
+
+
+class SiteChanged(msgspec.Struct, frozen=True, tag=True):
+    """The document is on disk and holds. `at_start` are the paths of what changes with the next
+    start only."""
+
+    version: int
+    at_start: tuple[str, ...] = ()
+
+
 class Done(msgspec.Struct, frozen=True, tag=True):
     pass
 
@@ -401,4 +430,6 @@ Request = (
     | AgentPresence
     | TakeSound
     | DropSound
+    | ChangeSite
+    | UndoSite
 )

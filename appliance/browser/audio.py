@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from appliance.browser.port import PeerQuality
+
 TakeAudio = Callable[[int, int, int, bytes], None]
 """(payload type 0 or 8, RTP sequence, RTP timestamp, payload)."""
 TakeKey = Callable[[str], None]
-
-# A packet is 10 to 60 ms of G.711; anything else is no audio that the engine could place.
-_PAYLOAD_STEP = 80
-_PAYLOAD_MAX = 480
-
-
-def is_frame(payload: bytes) -> bool:
-    """Whether a payload has a length the engine takes: a multiple of 10 ms up to 60 ms."""
-    return 0 < len(payload) <= _PAYLOAD_MAX and len(payload) % _PAYLOAD_STEP == 0
 
 
 class Audio(Protocol):
@@ -24,6 +17,9 @@ class Audio(Protocol):
 
     events: bool
     """Whether telephone-event can be received."""
+
+    opus: bool
+    """Whether Opus can be spoken."""
 
     silence_s: float
     """After how many seconds without any packet the page counts as lost."""
@@ -35,6 +31,14 @@ class Audio(Protocol):
         """When (monotonic seconds) the page was last heard, as far as known at `now`; called
         once a second, so it may also do what else is due then."""
         ...
+
+    def receive(self) -> None:
+        """Hand over what has arrived: see `appliance.browser.port.Peer`."""
+
+    def rest(self) -> None:
+        """Nobody calls `receive` from now on."""
+
+    def quality(self) -> PeerQuality: ...
 
     def write(self, payload: bytes) -> None: ...
 

@@ -13,8 +13,8 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 
+from appliance.browser.companding import PCMA, PCMU
 from appliance.browser.port import PeerRefused
-from appliance.browser.rtp import PCMA, PCMU
 
 MAX_OFFER = 64 * 1024
 MAX_SECTIONS = 16
@@ -32,7 +32,14 @@ _CANDIDATE = re.compile(
     r"([A-Za-z0-9+/]{1,32}) 1 udp (\d{1,10}) (\S{1,45}) (\d{1,5}) typ (host|srflx|prflx|relay)",
     re.IGNORECASE | re.ASCII,
 )
+_DYNAMIC = re.compile("9[6-9]|1[01][0-9]|12[0-7]", re.ASCII)
 _DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
+# What the page's encoder is asked for (RFC 7587 section 6.1): one channel of telephone bandwidth,
+# a copy of each packet in the next one, and bits enough for both.
+_OPUS_WISHES = (
+    "minptime=20;useinbandfec=1;usedtx=0;stereo=0;sprop-stereo=0;"
+    "maxplaybackrate=8000;sprop-maxcapturerate=8000;maxaveragebitrate=32000"
+)
 _PROFILES = ("UDP/TLS/RTP/SAVPF", "RTP/SAVPF")
 
 
@@ -51,7 +58,7 @@ class Section:
 @dataclass(frozen=True, slots=True)
 class Offer:
     """What of an offer is used. `direction` is the page's; `event_payload` the payload type of
-    telephone-event/8000, None if the page did not offer it."""
+    telephone-event at the codec's rate, None if the page did not offer it."""
 
     sections: tuple[Section, ...]
     audio: int
@@ -64,6 +71,19 @@ class Offer:
     password: str
     fingerprints: tuple[str, ...]
     candidates: tuple[str, ...]
+    opus: bool = False
+    """The codec is Opus; otherwise `payload_type` says which."""
+
+    @property
+    def codec(self) -> str:
+        """As `a=rtpmap` has it."""
+        if self.opus:
+            return "opus/48000/2"
+        return "PCMU/8000" if self.payload_type == PCMU else "PCMA/8000"
+
+    @property
+    def event_codec(self) -> str:
+        return _event_codec(self.opus)
 
     @property
     def page_sends(self) -> bool:
@@ -74,8 +94,12 @@ class Offer:
         return self.direction in ("sendrecv", "recvonly")
 
 
-def read(text: str) -> Offer:
-    """Read an offer. Raises `PeerRefused` with a sentence that says what is wrong with it."""
+def read(text: str, *, opus: bool = False) -> Offer:
+    """Read an offer. Raises `PeerRefused` with a sentence that says what is wrong with it.
+
+    G.711 is answered wherever it is offered, mu-law before A-law: nothing is transcoded then. A
+    page asks for Opus by naming it before both of them, and gets it if `opus` says we speak it.
+    """
     if len(text) > MAX_OFFER:
         raise PeerRefused("The offer of the page is larger than 64 kB.")
     lines = text.splitlines()
@@ -87,10 +111,10 @@ def read(text: str) -> Offer:
     session = tuple(lines[: starts[0]]) if starts else tuple(lines)
     bounds = [*starts, len(lines)]
     sections = tuple(_section(lines[at:end]) for at, end in pairwise(bounds))
-    chosen = _choose(sections)
+    chosen = _choose(sections, opus)
     if chosen is None:
-        raise PeerRefused(_why_no_audio(sections))
-    audio, payload_type = chosen
+        raise PeerRefused(_why_no_audio(sections, opus))
+    audio, payload_type, speaks_opus = chosen
     section = sections[audio]
     attributes = (*section.lines, *session)  # the section's own value comes before the session's
     if "a=rtcp-mux" not in section.lines:
@@ -106,13 +130,14 @@ def read(text: str) -> Offer:
         audio=audio,
         bundled=any(line.startswith("a=group:BUNDLE") for line in session),
         payload_type=payload_type,
-        event_payload=_event_payload(section),
+        event_payload=_event_payload(section, _event_codec(speaks_opus)),
         direction=next((d for d in _DIRECTIONS if f"a={d}" in attributes), "sendrecv"),
         setup=setup,
         ufrag=_required(attributes, "ice-ufrag", _UFRAG),
         password=_required(attributes, "ice-pwd", _PASSWORD),
         fingerprints=fingerprints,
         candidates=_candidates(section.lines),
+        opus=speaks_opus,
     )
 
 
@@ -123,7 +148,6 @@ def reduced(offer: Offer) -> str:
     end of candidates is told, so that checks from an address not named in the offer count: a
     page may send its offer before it has gathered any, and browsers hide theirs behind mDNS.
     """
-    codec = "PCMU" if offer.payload_type == PCMU else "PCMA"
     return _text(
         "v=0",
         "o=- 1 1 IN IP4 0.0.0.0",
@@ -141,7 +165,7 @@ def reduced(offer: Offer) -> str:
         "a=mid:audio",
         f"a={offer.direction}",
         "a=rtcp-mux",
-        f"a=rtpmap:{offer.payload_type} {codec}/8000",
+        f"a=rtpmap:{offer.payload_type} {offer.codec}",
         *(f"a=candidate:{candidate}" for candidate in offer.candidates),
     )
 
@@ -158,14 +182,18 @@ def answer(offer: Offer, local: str, *, events: bool) -> str:
     formats = f"{offer.payload_type}" if event is None else f"{offer.payload_type} {event}"
     lines = [f"m=audio {port} {section.profile} {formats}"]
     for line in rest.splitlines()[1:]:
+        if line.startswith("a=fmtp:"):
+            continue  # aiortc's wishes; ours are below
         if line.startswith("a=mid:"):
             if section.mid is not None:
                 lines.append(f"a=mid:{section.mid}")
             continue
         lines.append(line)
         if line.startswith("a=rtpmap:"):
+            if offer.opus:
+                lines.append(f"a=fmtp:{offer.payload_type} {_OPUS_WISHES}")
             if event is not None:
-                lines += [f"a=rtpmap:{event} telephone-event/8000", f"a=fmtp:{event} 0-15"]
+                lines += [f"a=rtpmap:{event} {offer.event_codec}", f"a=fmtp:{event} 0-15"]
             lines.append("a=ptime:20")
     group = [f"a=group:BUNDLE {section.mid}"] if offer.bundled and section.mid else []
     session = [line for line in head.splitlines() if not line.startswith("a=group:")]
@@ -206,16 +234,29 @@ def _section(lines: list[str]) -> Section:
     )
 
 
-def _choose(sections: tuple[Section, ...]) -> tuple[int, int] | None:
-    """Index of the audio section to answer and its payload type: PCMU wherever it is offered."""
-    for payload_type, codec in ((PCMU, "PCMU"), (PCMA, "PCMA")):
-        for at, section in enumerate(sections):
-            if (
-                _usable(section)
-                and str(payload_type) in section.formats
-                and _codec(section, payload_type) in (None, f"{codec}/8000")
-            ):
-                return at, payload_type
+def _choose(sections: tuple[Section, ...], opus: bool) -> tuple[int, int, bool] | None:
+    """Index of the audio section to answer, its payload type, and whether that is Opus."""
+    usable = [(at, section) for at, section in enumerate(sections) if _usable(section)]
+    if opus:
+        for at, section in usable:
+            payload_type = _opus_payload(section)
+            if payload_type is not None:
+                return at, payload_type, True
+    for payload_type, codec in ((PCMU, "PCMU/8000"), (PCMA, "PCMA/8000")):
+        for at, section in usable:
+            offered = str(payload_type) in section.formats
+            if offered and _codec(section, payload_type) in (None, codec):
+                return at, payload_type, False
+    return None
+
+
+def _opus_payload(section: Section) -> int | None:
+    """The payload type of Opus if the section names it before any G.711."""
+    for form in section.formats:
+        if form in (str(PCMU), str(PCMA)):
+            return None
+        if _DYNAMIC.fullmatch(form) and _codec(section, int(form)) == "OPUS/48000/2":
+            return int(form)
     return None
 
 
@@ -227,11 +268,13 @@ def _usable(section: Section) -> bool:
     )
 
 
-def _why_no_audio(sections: tuple[Section, ...]) -> str:
+def _why_no_audio(sections: tuple[Section, ...], opus: bool) -> str:
     if not any(section.kind == "audio" for section in sections):
         return "The page offers no audio."
     if not any(_usable(section) for section in sections):
         return "The page offers no encrypted audio (DTLS-SRTP)."
+    if opus:
+        return "The page offers neither PCMU nor PCMA nor Opus; it must offer one of them."
     return "The page offers neither PCMU nor PCMA; its codec preferences must contain one."
 
 
@@ -244,14 +287,16 @@ def _codec(section: Section, payload_type: int) -> str | None:
     return None
 
 
-def _event_payload(section: Section) -> int | None:
+def _event_codec(opus: bool) -> str:
     """The telephone-event at the codec's own rate: Chromium bundles the packets of a press into
     one burst when it may use another rate."""
+    return f"telephone-event/{48000 if opus else 8000}"
+
+
+def _event_payload(section: Section, codec: str) -> int | None:
     for form in section.formats:
-        if re.fullmatch("9[6-9]|1[01][0-9]|12[0-7]", form, re.ASCII):
-            payload_type = int(form)
-            if _codec(section, payload_type) == "TELEPHONE-EVENT/8000":
-                return payload_type
+        if _DYNAMIC.fullmatch(form) and _codec(section, int(form)) == codec.upper():
+            return int(form)
     return None
 
 

@@ -12,9 +12,10 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.rtcdtlstransport import SRTP_PROFILES, RTCCertificate
 
 from appliance.browser import offer as sdp
+from appliance.browser import opus
 from appliance.browser.audio import Audio
 from appliance.browser.contract import check
-from appliance.browser.port import PeerRefused, PeerSink, PeerStateName
+from appliance.browser.port import PeerQuality, PeerRefused, PeerSink, PeerStateName
 from appliance.browser.stock import Stock
 from appliance.browser.takeover import Takeover
 
@@ -32,11 +33,13 @@ if BROKEN:
 
 
 def _warm_up() -> None:
-    """Have the cryptography loaded now: the first DTLS context of a process takes 30 ms, later
-    ones less than 1 ms, and in the media process the first would delay everybody's audio."""
+    """Have everything loaded now: the first DTLS context of a process takes 30 ms, later ones
+    less than 1 ms, and libopus must be found. In the media process the first offer would delay
+    everybody's audio."""
     make = getattr(RTCCertificate.generateCertificate(), "_create_ssl_context", None)
     if make is not None:
         make(SRTP_PROFILES)
+    opus.available()
 
 
 _warm_up()
@@ -79,10 +82,10 @@ class BrowserPeer:
     async def accept(self, offer_sdp: str) -> str:
         if self._closed or self._connection is not None:
             raise PeerRefused("This connection has had its offer; the page must open a new one.")
-        offer = sdp.read(offer_sdp)
+        way = Takeover if self._takeover else Stock
+        offer = sdp.read(offer_sdp, opus=way.opus and opus.available())
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._connection = connection
-        way = Takeover if self._takeover else Stock
         audio: Audio = way(connection, offer, self._take_audio, self._take_key)
         self._audio = audio
         connection.on("connectionstatechange", self._changed)
@@ -106,6 +109,17 @@ class BrowserPeer:
             raise PeerRefused("The page went away before it was answered.")
         self._watch = asyncio.create_task(self._look(audio), name=f"peer {self.name}")
         return answer
+
+    def receive(self) -> None:
+        if self._audio is not None:
+            self._audio.receive()
+
+    def rest(self) -> None:
+        if self._audio is not None:
+            self._audio.rest()
+
+    def quality(self) -> PeerQuality:
+        return PeerQuality() if self._audio is None else self._audio.quality()
 
     def write(self, payload: bytes) -> None:
         if self._audio is not None:

@@ -7,9 +7,28 @@ does for phones.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 PeerStateName = Literal["connected", "lost", "closed", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerQuality:
+    """How the network treats a peer since it is connected.
+
+    `packets` came from the page and `lost` did not; `jitter_ms` is theirs. The page says of ours
+    that `far_lost` did not come, with `far_jitter_ms`. `round_trip_ms` is None until a report of
+    ours has come back.
+    """
+
+    packets: int = 0
+    lost: int = 0
+    jitter_ms: float = 0.0
+    round_trip_ms: float | None = None
+    far_packets: int = 0
+    far_lost: int = 0
+    far_jitter_ms: float = 0.0
 
 
 class PeerSink(Protocol):
@@ -34,9 +53,19 @@ class Peer(Protocol):
     async def accept(self, offer_sdp: str) -> str:
         """Answer the page's offer. Raises `PeerRefused` with a sentence for people."""
 
+    def receive(self) -> None:
+        """Called by the tick before it works: what has arrived since the last call is handed to
+        the sink now. A peer that is asked tick by tick need not wake anybody in between."""
+
+    def rest(self) -> None:
+        """No tick asks from now on, for the time being: the peer looks after itself."""
+
+    def quality(self) -> PeerQuality:
+        """How the network has treated this peer so far."""
+
     def write(self, payload: bytes) -> None:
         """One 20 ms frame of mu-law to the page; called by the tick, never blocks. A page that
-        negotiated PCMA gets it converted."""
+        negotiated another codec gets it converted."""
 
     async def close(self) -> None: ...
 

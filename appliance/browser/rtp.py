@@ -1,47 +1,42 @@
 """RTP and RTCP of one audio stream in each direction (RFC 3550, RFC 4733): bytes in, bytes out.
 
 No clock and no socket: times are arguments, in seconds of a clock that never runs back unless
-a name says otherwise. All of it is for an 8 kHz codec.
+a name says otherwise. `rate` is the codec's RTP clock in Hz.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-CLOCK_RATE = 8000
-FRAME_SAMPLES = 160
-PCMU = 0
-PCMA = 8
+FRAME_S = 0.02
 
-# A pause of the writer longer than this is silence that was not sent (RFC 3550 section 5.1: the
-# timestamp follows the sampling clock also over periods without packets). Shorter ones are the
-# tick's own jitter and must not show in the timestamps.
-PAUSE_S = 0.2
+# A pause of the writer longer than this is audio that was not sent (RFC 3550 section 5.1: the
+# timestamp follows the sampling clock also over periods without packets). The beat makes up for
+# up to 60 ms of lateness and skips what is more, so that shorter ones are its own jitter and must
+# not show in the timestamps.
+PAUSE_S = 0.085
 
 _HEADER = struct.Struct("!BBHII")
 _FIELDS = struct.Struct("!HII")
+_BLOCK = struct.Struct("!IIIIII")
 _KEYS = "0123456789*#ABCD"
 _SR, _RR, _SDES = 200, 201, 202
 _NTP_EPOCH_S = 2_208_988_800
+# Sender reports whose echo may still come.
+_REPORTS_KEPT = 4
 
 
-def mulaw_to_linear(code: int) -> int:
-    """One mu-law octet as a 16-bit sample (ITU-T G.711 table 2)."""
-    code = ~code & 0xFF
-    magnitude = (((code & 0x0F) << 3) + 0x84) << (code >> 4 & 7)
-    return 0x84 - magnitude if code & 0x80 else magnitude - 0x84
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A report block: what the page says of our stream. `lost_share` since its report before,
+    `lost` since the beginning; `jitter_ms` as RFC 3550 section 6.4.1 has it."""
 
-
-def _linear_to_alaw(sample: int) -> int:
-    """A 16-bit sample as one A-law octet (ITU-T G.711 table 1)."""
-    sign = 0x80 if sample >= 0 else 0
-    magnitude = (sample if sample >= 0 else ~sample) >> 3
-    segment = max(magnitude.bit_length() - 5, 0)
-    return (sign | segment << 4 | magnitude >> max(segment, 1) & 0x0F) ^ 0x55
-
-
-MULAW_TO_ALAW = bytes(_linear_to_alaw(mulaw_to_linear(code)) for code in range(256))
-"""For `bytes.translate`: mu-law octets to the A-law octets of the same level."""
+    lost_share: float
+    lost: int
+    jitter_ms: float
+    round_trip_ms: float | None
 
 
 class Incoming:
@@ -52,6 +47,7 @@ class Incoming:
         "_cycles",
         "_expected_before",
         "_jitter",
+        "_rate",
         "_received_before",
         "_report_at",
         "_report_id",
@@ -61,7 +57,8 @@ class Incoming:
         "ssrc",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, rate: int = 8000) -> None:
+        self._rate = rate
         self._report_at = 0.0
         self._report_id = 0
         self._start(0, 0)
@@ -95,38 +92,46 @@ class Incoming:
             self._top = sequence
         # Interarrival jitter, RFC 3550 section 6.4.1. Differences over half of the timestamp
         # range are wraps; over a second they are pauses, which say nothing about the network.
-        transit = now * CLOCK_RATE - timestamp
+        transit = now * self._rate - timestamp
         if self._transit is not None:
             change = abs(transit - self._transit)
-            if change < CLOCK_RATE:
+            if change < self._rate:
                 self._jitter += (change - self._jitter) / 16
         self._transit = transit
         return packet[1] & 0x7F, sequence, timestamp, payload
 
     def take_rtcp(self, compound: bytes, now: float) -> None:
         """Note the page's sender report, whose middle time stamp our next report returns."""
-        at = 0
-        while at + 4 <= len(compound):
-            kind = compound[at + 1]
-            size = 4 * (1 + int.from_bytes(compound[at + 2 : at + 4], "big"))
-            if kind == _SR and size >= 28 and at + size <= len(compound):
-                self._report_id = int.from_bytes(compound[at + 10 : at + 14], "big")
+        for kind, report in _reports(compound):
+            if kind == _SR and len(report) >= 28:
+                self._report_id = int.from_bytes(report[10:14], "big")
                 self._report_at = now
-            at += size
+
+    @property
+    def expected(self) -> int:
+        """Packets that the page has sent since the stream began, as far as its numbers tell."""
+        return self._cycles + self._top - self._base + 1 if self.received else 0
+
+    @property
+    def lost(self) -> int:
+        return max(self.expected - self.received, 0)
+
+    @property
+    def jitter_ms(self) -> float:
+        return self._jitter / self._rate * 1000
 
     def report(self, now: float) -> bytes:
         """The 24-octet report block about the page's stream; empty before its first packet."""
         if not self.received:
             return b""
-        expected = self._cycles + self._top - self._base + 1
+        expected = self.expected
         lost = expected - self.received
         expected_now = expected - self._expected_before
         lost_now = expected_now - (self.received - self._received_before)
         self._expected_before, self._received_before = expected, self.received
         fraction = (lost_now << 8) // expected_now if expected_now > 0 and lost_now > 0 else 0
         delay = int((now - self._report_at) * 65536) if self._report_id else 0
-        return struct.pack(
-            "!IIIIII",
+        return _BLOCK.pack(
             self.ssrc,
             min(fraction, 255) << 24 | max(-0x800000, min(lost, 0x7FFFFF)) & 0xFFFFFF,
             self._cycles + self._top & 0xFFFFFFFF,
@@ -134,6 +139,17 @@ class Incoming:
             self._report_id,
             min(delay, 0xFFFFFFFF),
         )
+
+
+def _reports(compound: bytes) -> Iterator[tuple[int, bytes]]:
+    """(packet type, whole packet) of a compound RTCP packet, up to the first that is cut off."""
+    at = 0
+    while at + 4 <= len(compound):
+        size = 4 * (1 + int.from_bytes(compound[at + 2 : at + 4], "big"))
+        if at + size > len(compound):
+            return
+        yield compound[at + 1], compound[at : at + size]
+        at += size
 
 
 def _payload(packet: bytes) -> bytes | None:
@@ -155,6 +171,9 @@ class Outgoing:
     """What we send: numbers the frames and counts them for the sender report."""
 
     __slots__ = (
+        "_frame_ticks",
+        "_rate",
+        "_reported",
         "_written_at",
         "octets",
         "packets",
@@ -164,7 +183,13 @@ class Outgoing:
         "timestamp",
     )
 
-    def __init__(self, ssrc: int, payload_type: int, sequence: int, timestamp: int) -> None:
+    def __init__(
+        self, ssrc: int, payload_type: int, sequence: int, timestamp: int, rate: int = 8000
+    ) -> None:
+        self._rate = rate
+        self._frame_ticks = round(rate * FRAME_S)
+        self._reported: dict[int, float] = {}
+        """When the sender reports were made, by the middle of their NTP time stamp."""
         self.ssrc = ssrc
         self.payload_type = payload_type
         self.sequence = sequence
@@ -181,14 +206,14 @@ class Outgoing:
             marker = 0x80
         elif now - self._written_at > PAUSE_S:
             marker = 0x80
-            frames = round((now - self._written_at) * CLOCK_RATE / FRAME_SAMPLES) - 1
-            self.timestamp = self.timestamp + frames * FRAME_SAMPLES & 0xFFFFFFFF
+            frames = round((now - self._written_at) / FRAME_S) - 1
+            self.timestamp = self.timestamp + frames * self._frame_ticks & 0xFFFFFFFF
         self._written_at = now
         header = _HEADER.pack(
             0x80, marker | self.payload_type, self.sequence, self.timestamp, self.ssrc
         )
         self.sequence = self.sequence + 1 & 0xFFFF
-        self.timestamp = self.timestamp + len(payload) & 0xFFFFFFFF
+        self.timestamp = self.timestamp + self._frame_ticks & 0xFFFFFFFF
         self.packets += 1
         self.octets += len(payload)
         return header + payload
@@ -204,7 +229,10 @@ class Outgoing:
             report = struct.pack("!BBHI", 0x80 | count, _RR, 1 + 6 * count, self.ssrc)
         else:
             ntp = int((unix_time + _NTP_EPOCH_S) * (1 << 32)) & 0xFFFFFFFFFFFFFFFF
-            since = round((now - self._written_at) * CLOCK_RATE)
+            since = round((now - self._written_at) * self._rate)
+            self._reported[ntp >> 16 & 0xFFFFFFFF] = now
+            if len(self._reported) > _REPORTS_KEPT:
+                del self._reported[next(iter(self._reported))]
             report = struct.pack(
                 "!BBHIQIII",
                 0x80 | count,
@@ -213,7 +241,7 @@ class Outgoing:
                 self.ssrc,
                 ntp,
                 # the timestamp that a packet sampled now would carry
-                self.timestamp - FRAME_SAMPLES + since & 0xFFFFFFFF,
+                self.timestamp - self._frame_ticks + since & 0xFFFFFFFF,
                 self.packets & 0xFFFFFFFF,
                 self.octets & 0xFFFFFFFF,
             )
@@ -221,6 +249,28 @@ class Outgoing:
         chunk = struct.pack("!IBB", self.ssrc, 1, len(name)) + name + b"\0"
         chunk += bytes(-len(chunk) % 4)
         return report + block + struct.pack("!BBH", 0x81, _SDES, len(chunk) // 4) + chunk
+
+    def heard(self, compound: bytes, now: float) -> Heard | None:
+        """What the page says in an RTCP packet of our stream, if anything."""
+        for kind, report in _reports(compound):
+            start = {_SR: 28, _RR: 8}.get(kind)
+            if start is None:
+                continue
+            for at in range(start, min(start + 24 * (report[0] & 0x1F), len(report) - 23), 24):
+                ssrc, loss, _, jitter, last, delay = _BLOCK.unpack_from(report, at)
+                if ssrc != self.ssrc:
+                    continue
+                sent_at = self._reported.get(last)
+                lost = loss & 0xFFFFFF
+                return Heard(
+                    lost_share=(loss >> 24) / 256,
+                    lost=max(lost - 0x1000000 if lost & 0x800000 else lost, 0),
+                    jitter_ms=jitter / self._rate * 1000,
+                    round_trip_ms=None
+                    if sent_at is None
+                    else max(now - sent_at - delay / 65536, 0.0) * 1000,
+                )
+        return None
 
 
 class Keys:

@@ -1,16 +1,16 @@
 """Audio through aiortc's public tracks: the fall-back when `contract.py` finds a changed aiortc.
 
 It works with any aiortc that keeps its documented interface, but costs about ten times the CPU,
-adds 60 ms of delay and more after a loss, and carries no telephone events; pages send keys over
-their socket anyway.
+adds 60 ms of delay and more after a loss, and carries neither telephone events, which pages send
+over their socket anyway, nor Opus.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import replace
 from fractions import Fraction
-from functools import cache
 from typing import Any
 
 import av
@@ -19,28 +19,15 @@ from aiortc import MediaStreamTrack, RTCPeerConnection
 from aiortc.mediastreams import MediaStreamError
 
 from appliance.browser.audio import TakeAudio, TakeKey
+from appliance.browser.companding import MULAW_TO_ALAW, PCMA, PCMU, mulaw_of_samples
 from appliance.browser.offer import Offer
-from appliance.browser.rtp import (
-    CLOCK_RATE,
-    FRAME_SAMPLES,
-    MULAW_TO_ALAW,
-    PCMA,
-    PCMU,
-    mulaw_to_linear,
-)
+from appliance.browser.port import PeerQuality
+
+_RATE = 8000
+_FRAME = 160
 
 # Frames that wait for aiortc's task; when it falls behind, the oldest are worth the least.
 _WAITING_MAX = 5
-
-
-@cache
-def _encoder() -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    """Mu-law octets of all 16-bit samples, indexed by the sample as uint16: nearest level."""
-    levels = np.array([mulaw_to_linear(code) for code in range(256)])
-    codes = np.argsort(levels, kind="stable")
-    middles = (levels[codes][1:] + levels[codes][:-1]) / 2
-    samples = np.arange(65536, dtype=np.uint16).view(np.int16)
-    return codes[np.searchsorted(middles, samples)].astype(np.uint8)
 
 
 class _Written(MediaStreamTrack):
@@ -64,8 +51,8 @@ class _Written(MediaStreamTrack):
             await self._any.wait()
         packet: av.Packet[Any] = av.Packet(self._frames.popleft())
         packet.pts = self._pts
-        packet.time_base = Fraction(1, CLOCK_RATE)
-        self._pts += FRAME_SAMPLES
+        packet.time_base = Fraction(1, _RATE)
+        self._pts += _FRAME
         return packet
 
 
@@ -73,6 +60,7 @@ class Stock:
     """The slow way."""
 
     events = False
+    opus = False
     # Only media and reports are counted here, no consent checks: a page on hold sends a report
     # every 5 s or so.
     silence_s = 15.0
@@ -86,6 +74,7 @@ class Stock:
         self._track = _Written()
         self._reader: asyncio.Task[None] | None = None
         self._received = -1
+        self._quality = PeerQuality()
         self._heard_at = 0.0
         connection.addTrack(self._track)
 
@@ -98,7 +87,7 @@ class Stock:
         """aiortc starts its own tasks."""
 
     async def _read(self, track: MediaStreamTrack) -> None:
-        table = _encoder()
+        table = mulaw_of_samples()
         while True:
             try:
                 frame = await track.recv()
@@ -107,15 +96,42 @@ class Stock:
             assert isinstance(frame, av.AudioFrame)
             samples = frame.to_ndarray().reshape(-1).view(np.uint16)
             timestamp = frame.pts or 0
-            sequence = timestamp // FRAME_SAMPLES & 0xFFFF
+            sequence = timestamp // _FRAME & 0xFFFF
             self._audio(PCMU, sequence, timestamp & 0xFFFFFFFF, table[samples].tobytes())
 
     async def heard_at(self, now: float) -> float:
+        quality = self._quality
         for figures in (await self._connection.getStats()).values():
             if figures.type == "transport" and figures.packetsReceived != self._received:
                 self._received = figures.packetsReceived
                 self._heard_at = now
+            elif figures.type == "inbound-rtp":
+                quality = replace(
+                    quality,
+                    packets=figures.packetsReceived,
+                    lost=max(figures.packetsLost, 0),
+                    jitter_ms=figures.jitter * 1000 / _RATE,
+                )
+            elif figures.type == "outbound-rtp":
+                quality = replace(quality, far_packets=figures.packetsSent)
+            elif figures.type == "remote-inbound-rtp":
+                quality = replace(
+                    quality,
+                    far_lost=max(figures.packetsLost, 0),
+                    far_jitter_ms=figures.jitter * 1000 / _RATE,
+                    round_trip_ms=figures.roundTripTime * 1000,
+                )
+        self._quality = quality
         return self._heard_at
+
+    def receive(self) -> None:
+        """aiortc's tasks receive."""
+
+    def rest(self) -> None:
+        """They always do."""
+
+    def quality(self) -> PeerQuality:
+        return self._quality
 
     def write(self, payload: bytes) -> None:
         self._track.put(payload.translate(MULAW_TO_ALAW) if self._alaw else payload)

@@ -6,7 +6,11 @@ delay for the rest of a call after one lost packet (aiortc issue 543). Here a pa
 decrypted where the socket hands it over and goes to the engine at once; a frame to the page is
 encrypted and sent inside `write`. STUN and DTLS still go aiortc's way.
 
-This stands on private names of aiortc and aioice; `contract.py` lists and checks every one.
+While a tick calls `receive`, the socket of the chosen path is off the event loop as well, and
+read by the tick: nothing wakes up for a packet. `rest` and `close` put it back, and where the
+loop is of another kind it stays.
+
+This stands on private names of aiortc, aioice and asyncio; `contract.py` lists and checks them.
 """
 
 from __future__ import annotations
@@ -14,23 +18,34 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+import socket
 import time
-from typing import Any
+from typing import Any, Final
 
 import pylibsrtp
 from aiortc import RTCPeerConnection, RTCRtpTransceiver
 from aiortc.rtcrtpparameters import RTCRtpReceiveParameters, RTCRtpSendParameters
 
-from appliance.browser.audio import TakeAudio, TakeKey, is_frame
+from appliance.browser.audio import TakeAudio, TakeKey
+from appliance.browser.codec import G711, Codec, Frame, Opus
+from appliance.browser.contract import drainable
 from appliance.browser.offer import Offer
-from appliance.browser.rtp import MULAW_TO_ALAW, PCMA, Incoming, Keys, Outgoing
+from appliance.browser.port import PeerQuality
+from appliance.browser.rtp import Heard, Incoming, Keys, Outgoing
 
 # Chromium asks for consent every 2.5 s, Firefox every 5 s. After this long without a packet we
 # ask ourselves, each second, so that a healthy page is heard well before it counts as lost.
-_PROBE_AFTER_S = 2.0
-_REPORT_S = 2.0
+_PROBE_AFTER_S: Final = 2.0
+_REPORT_S: Final = 2.0
 # What may wait in front of a socket that takes no more; live audio that is late is worthless.
-_UNSENT_MAX = 4096
+_UNSENT_MAX: Final = 4096
+# Packets that one call of `receive` takes: a second's worth after a stall. A flood of more waits.
+_ROUNDS: Final = 64
+_DATAGRAM_MAX: Final = 2048
+# More frames than this at once are what gathered while the host or the network stood still. To
+# play them would delay everything after them, so only the newest go on.
+_BACKLOG_MAX: Final = 5
+_BACKLOG_KEPT: Final = 2
 
 
 class _Intake(asyncio.DatagramProtocol):
@@ -54,10 +69,61 @@ class _Intake(asyncio.DatagramProtocol):
         self._behind.error_received(exc)
 
 
+class _Socket:
+    """The socket of one path, off the event loop: `drain` reads it, `send` writes it."""
+
+    def __init__(self, protocol: Any) -> None:
+        """Raises TypeError if the loop or the socket is not of the kind it stands on."""
+        transport = protocol.transport
+        loop: Any = asyncio.get_running_loop()
+        if not drainable(loop, transport):
+            raise TypeError("the sockets of this event loop cannot be taken off it")
+        self.protocol = protocol
+        self._transport: Any = transport
+        self._loop = loop
+        self._socket: socket.socket = transport._sock
+        self._loop._remove_reader(transport._sock_fd)
+
+    def drain(self) -> None:
+        """Hand over what has arrived, the usual way of the transport's protocol."""
+        transport = self._transport
+        if transport.is_closing():
+            return
+        received = transport.get_protocol().datagram_received
+        receive = self._socket.recvfrom
+        try:
+            for _ in range(_ROUNDS):
+                data, address = receive(_DATAGRAM_MAX)
+                received(data, address)
+                if transport.is_closing():
+                    return
+        except (BlockingIOError, InterruptedError):
+            pass
+        except OSError as error:
+            # ICMP says that the page's port is closed: ICE's own checks notice.
+            transport.get_protocol().error_received(error)
+
+    def send(self, data: bytes, address: tuple[Any, ...]) -> None:
+        """Send now or never."""
+        if not self._transport.is_closing():
+            try:
+                self._socket.sendto(data, address)
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError as error:
+                self._transport.get_protocol().error_received(error)
+
+    def release(self) -> None:
+        """Back to the event loop."""
+        if not self._transport.is_closing():
+            self._loop._add_reader(self._transport._sock_fd, self._transport._read_ready)
+
+
 class Takeover:
     """The fast way. Adds its transceiver to `connection`; everything else waits for `connected`."""
 
     events = True
+    opus = True
     silence_s = 5.0
 
     def __init__(
@@ -72,20 +138,29 @@ class Takeover:
         self._audio = audio
         self._key = key
         self._payload_type = offer.payload_type
+        self._codec: Codec = Opus() if offer.opus else G711(offer.payload_type)
         self._event_payload = offer.event_payload
         self._sends = offer.page_receives
         self._cname = ""
-        self._incoming = Incoming()
+        self._incoming = Incoming(self._codec.rate)
         self._outgoing = Outgoing(
             transceiver.sender._ssrc,
             offer.payload_type,
             secrets.randbits(15),  # RFC 3711 section 3.3.1: far from the first wrap
             secrets.randbits(32),
+            self._codec.rate,
         )
+        self._far = Heard(0.0, 0, 0.0, None)
+        self._round_trip_ms: float | None = None
         self._keys = Keys()
         self._rx: pylibsrtp.Session | None = None
         self._tx: pylibsrtp.Session | None = None
         self._ice: Any = None
+        self._socket: _Socket | None = None
+        self._batch: list[Frame] | None = None
+        """Audio of the `receive` that is going on."""
+        self._stays = False
+        """The sockets cannot be taken off this loop."""
         self._heard_at = 0.0
         self._report_at = 0.0
 
@@ -111,7 +186,7 @@ class Takeover:
         now = time.monotonic()
         try:
             if 192 <= data[1] <= 223:  # RFC 5761 section 4
-                self._incoming.take_rtcp(self._rx.unprotect_rtcp(data), now)
+                self._rtcp_received(self._rx.unprotect_rtcp(data), now)
                 self._heard_at = now
                 return
             packet = self._incoming.take(self._rx.unprotect(data), now)
@@ -122,12 +197,73 @@ class Takeover:
             return
         payload_type, sequence, timestamp, payload = packet
         if payload_type == self._payload_type:
-            if is_frame(payload):
-                self._audio(payload_type, sequence, timestamp, payload)
+            frames = self._codec.decode(sequence, timestamp, payload)
+            if self._batch is not None:
+                self._batch += frames
+            else:
+                for frame in frames:
+                    self._audio(*frame)
         elif payload_type == self._event_payload:
             digit = self._keys.take(timestamp, payload)
             if digit is not None:
                 self._key(digit)
+
+    def _rtcp_received(self, compound: bytes, now: float) -> None:
+        self._incoming.take_rtcp(compound, now)
+        heard = self._outgoing.heard(compound, now)
+        if heard is not None:
+            self._far = heard
+            if heard.round_trip_ms is not None:
+                self._round_trip_ms = heard.round_trip_ms
+            self._codec.expect_loss(heard.lost_share)
+
+    def receive(self) -> None:
+        path = self._socket
+        if path is None or path.protocol is not self._path():
+            path = self._take_socket()
+        if path is None:
+            return
+        batch: list[Frame] = []
+        self._batch = batch
+        try:
+            path.drain()
+        finally:
+            self._batch = None
+        if len(batch) > _BACKLOG_MAX:
+            del batch[:-_BACKLOG_KEPT]
+        for frame in batch:
+            self._audio(*frame)
+
+    def rest(self) -> None:
+        path, self._socket = self._socket, None
+        if path is not None:
+            path.release()
+
+    def _path(self) -> Any:
+        """aioice's protocol on the path that ICE has chosen, if it has."""
+        pair = None if self._ice is None else self._ice._nominated.get(1)
+        return None if pair is None else pair.protocol
+
+    def _take_socket(self) -> _Socket | None:
+        self.rest()
+        protocol = self._path()
+        if protocol is not None and self._rx is not None and not self._stays:
+            try:
+                self._socket = _Socket(protocol)
+            except TypeError:
+                self._stays = True
+        return self._socket
+
+    def quality(self) -> PeerQuality:
+        return PeerQuality(
+            packets=self._incoming.received,
+            lost=self._incoming.lost,
+            jitter_ms=self._incoming.jitter_ms,
+            round_trip_ms=self._round_trip_ms,
+            far_packets=self._outgoing.packets,
+            far_lost=self._far.lost,
+            far_jitter_ms=self._far.jitter_ms,
+        )
 
     def other_received(self, addr: tuple[Any, ...]) -> None:
         pair = self._ice._nominated.get(1)
@@ -148,9 +284,8 @@ class Takeover:
     def write(self, payload: bytes) -> None:
         if self._tx is None or not self._sends:
             return
-        if self._payload_type == PCMA:
-            payload = payload.translate(MULAW_TO_ALAW)
-        self._send(self._tx.protect(self._outgoing.packet(payload, time.monotonic())))
+        packet = self._outgoing.packet(self._codec.encode(payload), time.monotonic())
+        self._send(self._tx.protect(packet))
 
     def _report(self, now: float) -> None:
         if self._tx is not None:
@@ -169,10 +304,16 @@ class Takeover:
 
     def _send(self, data: bytes) -> None:
         pair = self._ice._nominated.get(1)
-        if pair is not None:
+        if pair is None:
+            return
+        path = self._socket
+        if path is not None and path.protocol is pair.protocol:
+            path.send(data, pair.remote_addr)
+        else:
             transport = pair.protocol.transport
             if transport.get_write_buffer_size() < _UNSENT_MAX:
                 transport.sendto(data, pair.remote_addr)
 
     async def close(self) -> None:
+        self.rest()
         self._rx = self._tx = None

@@ -119,10 +119,10 @@ class MenuRun:
         self._prompt_over(now)
         return self._flush()
 
-    def gone(self, now: int) -> Output:
-        """The caller hung up."""
+    def gone(self, now: int, result: str = "abandoned", target: str | None = None) -> Output:
+        """The caller hung up, or was taken elsewhere: `result` and `target` of `IvrOut`."""
         if not self.over:
-            self._finish(now, "abandoned", None)
+            self._finish(now, result, target)
         return self._flush()
 
     def tick(self, now: int) -> Output:

@@ -33,6 +33,7 @@ from appliance.events import (
     IvrIn,
     IvrKey,
     IvrOut,
+    LegQuality,
     LineReleased,
     LineSeized,
     Offer,
@@ -53,6 +54,7 @@ from appliance.events import (
     kind_of,
 )
 from appliance.ledger.codec import Stored
+from appliance.ledger.quality import QualityRow, quality_row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,6 +180,8 @@ class CallRow:
     `abandoned` (the caller hung up before anybody was asked), or the cause of the hang-up."""
     recordings: tuple[RecordingRow, ...] = ()
     steps: tuple[Step, ...] = ()
+    quality: tuple[QualityRow, ...] = ()
+    """How each leg sounded, in the order in which they ended."""
 
 
 def project_entry(facts: Iterable[Fact]) -> Entry | None:
@@ -254,6 +258,7 @@ def project_call(facts: Sequence[Stored]) -> CallRow | None:
     by_entry: dict[str, list[Fact]] = {}
     recordings: dict[str, RecordingStarted] = {}
     recorded: dict[str, RecordingEnded] = {}
+    quality: list[QualityRow] = []
     steps: list[Step] = []
     for _, fact in facts:
         step = _STEPS.get(type(fact))
@@ -274,6 +279,8 @@ def project_call(facts: Sequence[Stored]) -> CallRow | None:
                 recordings[fact.recording] = fact
             case RecordingEnded():
                 recorded[fact.recording] = fact
+            case LegQuality():
+                quality.append(quality_row(fact))
             case Disconnect():
                 end = fact
     entries = [e for e in map(project_entry, by_entry.values()) if e is not None]
@@ -301,6 +308,7 @@ def project_call(facts: Sequence[Stored]) -> CallRow | None:
         outcome=_outcome(end, answered_at, entries),
         recordings=tuple(recording_row(r, recorded.get(i)) for i, r in recordings.items()),
         steps=tuple(steps),
+        quality=tuple(quality),
     )
 
 

@@ -4,9 +4,10 @@ Standards: ITU-T Q.23 (frequencies), Q.24 (reception), ETSI ES 201 235-3. The nu
 those of Q.24 annex A with a margin; where the annex leaves room (between what must be accepted
 and what must not) the border is in the middle.
 
-How it works. Two matrix products do the work of all legs: a 600 Hz high-pass (dial tone, hum) and
-Hann-windowed correlators at the eight frequencies for the four 25 ms windows, 5 ms apart, that end
-in this tick. Legs in which no window can be a key and which hold none stop there. For the others:
+How it works. Two matrix products do the work of all legs that are not silent: a 600 Hz high-pass
+(dial tone, hum) and Hann-windowed correlators at the eight frequencies for the four 25 ms windows,
+5 ms apart, that end in this tick. Legs in which no window can be a key and which hold none stop
+there. For the others:
 
 - the frequency of a tone is the advance of its phase from window to window, so acceptance is a
   number in per cent; amplitudes are corrected for the window's response at that frequency;
@@ -15,7 +16,8 @@ in this tick. Legs in which no window can be a key and which hold none stop ther
   amplitudes over the windows is its duration, and the sum of what is missing is the duration of a
   gap, both far finer than the step of 5 ms;
 - a key is `GOOD_WINDOWS` consistent windows, `MIN_TONE_MS` of tone, steady in both frequencies and
-  in twist, louder than what was before it; it is held until `MIN_PAUSE_MS` of it is missing.
+  in twist, louder than what was before it; it is held until `MIN_PAUSE_MS` of it is missing;
+- two tones that are multiples of one pitch, with more of its multiples beside them, are a voice.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.media import g711
+from appliance.media.slots import together
 
 LOW: Final = (697.0, 770.0, 852.0, 941.0)
 HIGH: Final = (1209.0, 1336.0, 1477.0, 1633.0)
@@ -70,6 +73,16 @@ MAX_DIP: Final = 0.6
 MAX_LOW: Final = 0.2
 """Power below 600 Hz that came up with the key, relative to the key's: a voice, not a key."""
 MAX_LOW_RISE: Final = 5.0
+VOICE_HZ: Final = (150.0, 420.0)
+"""Pitches whose harmonics lie far enough apart for two of them to be as pure as a key."""
+VOICE_BESIDE_HZ: Final = 7.0
+"""How far the pair may be beside multiples of one pitch."""
+VOICE_SHARE: Final = 0.03
+"""Power of all else, relative to the pair: a voice's is more, a key's on a clean line less."""
+VOICE_FIT: Final = 0.7
+"""Share of it that lies at the pitch's other multiples: of noise 0.2, of a voice 0.9."""
+VOICE_SECOND: Final = 0.05
+"""Of that, what is not the strongest: a dial tone that happens to fit is alone."""
 _DIP_RISE: Final = 1.2
 _FLOOR_RISE: Final = 1.02
 _FLOOR_BIAS: Final = 1.3
@@ -94,6 +107,10 @@ _HANN: Final = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(WINDOW) + 0.5) / WINDOW
 _MIN_AMPLITUDE: Final = float(g711.dbm0_to_rms(MIN_LEVEL_DBM0) * 2**0.5)
 _POWER_GAIN: Final = float(np.sum(_HANN**2) / 2)
 """Windowed energy of a tone of amplitude 1."""
+_MIN_ENERGY: Final = _MIN_AMPLITUDE**2 * _POWER_GAIN
+"""Windowed energy of one tone of the least level: half of a key's."""
+_MOST: Final = 0.7
+"""With so many legs that are not silent it is cheaper to look at all, where they lie."""
 _LEAST: Final = float(g711.dbm0_to_rms(-58.0) ** 2 * np.sum(_HANN**2))
 """Windowed energy that counts as silence."""
 
@@ -219,7 +236,10 @@ def _offset(now: _C64, before: _C64, pair: _I64) -> npt.NDArray[np.float64]:
     return result
 
 
-_RISES: Final = np.array([_FLOOR_RISE, _DIP_RISE, _DIP_RISE])
+_RISES: Final = np.array([_FLOOR_RISE, _DIP_RISE, _DIP_RISE], np.float32)
+_RISE_LEFT: Final = (_RISES[:, None] ** np.arange(STEPS - 1, -1, -1))[:, :, None]
+"""What each step's may rise by until the last: (3, steps, 1)."""
+_RISE_FRAME: Final = _RISES**STEPS
 _RISEN: Final = (_RISES ** np.arange(STEPS + 1)[:, None])[:, :, None]
 """What the least energies may have risen by after each step: (steps + 1, 3, 1)."""
 
@@ -229,8 +249,8 @@ class DtmfDetector:
 
     def __init__(self, capacity: int) -> None:
         self._filter = _filter_matrix()
-        self._kernel = _correlators()
-        self._energy = _energies()
+        self._kernel = np.ascontiguousarray(_correlators().T)
+        self._energy = np.ascontiguousarray(_energies().T)
         self._turn = 0
         self.capacity = capacity
         fixed = set(vars(self))
@@ -243,6 +263,8 @@ class DtmfDetector:
         self._filtered = np.zeros((capacity, 2 * FRAME), np.float32)
         # A ring of the last ticks' correlations; `_turn` is the newest.
         self._tones = np.zeros((capacity, _HISTORY // STEPS, 2 * 8 * STEPS), np.float32)
+        self._busy = np.zeros(capacity, np.bool_)
+        """Legs that hold a key or may have begun one."""
         self._run_key = np.full(capacity, _NONE, np.int64)
         self._run_good = np.zeros(capacity, np.int64)
         self._run_dip = np.zeros(capacity)
@@ -255,7 +277,7 @@ class DtmfDetector:
         self._held_ref = np.zeros((capacity, 2))
         self._gap_ms = np.zeros(capacity)
         # Least energies of late: the noise floor's, before a key, below the keys before it.
-        self._least = np.full((capacity, 3), _LEAST)
+        self._least = np.full((capacity, 3), _LEAST, np.float32)
         self._run_low = np.zeros(capacity)
         self._run_least = np.zeros((capacity, 2))
         self._run_most = np.zeros((capacity, 2))
@@ -289,55 +311,89 @@ class DtmfDetector:
             return []
         self._turn = (self._turn + 1) % (_HISTORY // STEPS)
         # Neighbours are worked on in place, others as copies that are put back.
-        first = int(slots[0])
-        together = int(slots[-1]) - first + 1 == count and bool((np.diff(slots) == 1).all())
-        where: Any = slice(first, first + count) if together else slots
+        where = together(slots)
         raw = self._raw[where]
         raw[:, :-FRAME] = raw[:, FRAME:]
         raw[:, -FRAME:] = pcm[where]
-        filtered = self._filtered[where]
-        filtered[:, :FRAME] = filtered[:, FRAME:]
-        for start in range(0, FRAME, _PIECE):
-            # From `_TAPS` before the piece of the new frame on.
-            piece = raw[:, FRAME + start : FRAME + start + _TAPS + _PIECE]
-            filtered[:, FRAME + start : FRAME + start + _PIECE] = piece @ self._filter
-        if not together:
-            self._raw[where], self._filtered[where] = raw, filtered
-        squares = np.empty((2 * count, 2 * FRAME), np.float32)
-        np.square(filtered, out=squares[:count])
+        if not isinstance(where, slice):
+            self._raw[where] = raw
+        squares = np.empty((count, 2 * FRAME), np.float32)
         # As late as the filter makes its output.
-        np.square(raw[:, _TAPS // 2 : _TAPS // 2 + 2 * FRAME], out=squares[count:])
+        np.square(raw[:, _TAPS // 2 : _TAPS // 2 + 2 * FRAME], out=squares)
         # From here on legs are the last axis, so that all that is done is done in long rows.
-        energies = self._energy @ squares.T
-        energy = energies[:, :count]
-        low = np.maximum(energies[:, count:] - energy, _LEAST)
-        tones = self._kernel @ filtered.T
-        self._tones[where, self._turn] = tones.T
-        np.square(tones, out=tones)
-        power = (tones[: 8 * STEPS] + tones[8 * STEPS :]).reshape(8, STEPS, count)
+        whole = np.ascontiguousarray((squares @ self._energy).T)
+        busy = self._busy[where]
+        loud = (whole.max(axis=0) >= _MIN_ENERGY) | busy
+        some = np.flatnonzero(loud)
+        levels = np.empty((3, STEPS, count), np.float32)
+        if len(some) > _MOST * count:
+            high, tones = self._correlate(raw, where, squares)
+            levels[0] = high.T
+            np.subtract(whole, levels[0], out=levels[2])
+            self._tones[where, self._turn] = tones
+        else:
+            # What is too quiet for a key is not filtered: low or high, it is little.
+            levels[0] = levels[2] = whole
+            kept = np.zeros((count, 2 * 8 * STEPS), np.float32)
+            self._filtered[slots[~loud]] = 0
+            if len(some):
+                high, tones = self._correlate(raw[some], slots[some], squares[: len(some)])
+                levels[0][:, some] = high.T
+                levels[2][:, some] -= high.T
+                kept[some] = tones
+            tones = kept
+            self._tones[where, self._turn] = tones
+        energy = levels[0].copy()
+        levels[1] = energy
+        np.maximum(levels, _LEAST, out=levels)
+        before = self._least[where]
+        # The least of late, each risen until the end of this frame.
+        least = (levels * _RISE_LEFT).min(axis=1)
+        self._least[where] = np.minimum(least, (before * _RISE_FRAME).T).T
+        squares_of = np.square(tones.T)
+        power = (squares_of[: 8 * STEPS] + squares_of[8 * STEPS :]).reshape(8, STEPS, count)
         # The most that a tone at the border of its frequencies can be more than it shows.
         low_tone = power[:4].max(axis=0) * _LOW_LOSS
         high_tone = power[4:].max(axis=0) * _HIGH_LOSS
         both = low_tone + high_tone
-        least = np.empty((STEPS + 1, 3, count))
-        least[0] = self._least[where].T
-        least[1:, 0] = least[1:, 1] = np.maximum(energy, _LEAST)
-        least[1:, 2] = low
-        least /= _RISEN
-        np.minimum.accumulate(least, axis=0, out=least)
-        least *= _RISEN
-        self._least[where] = least[-1].T
-        floor = np.minimum(_FLOOR_BIAS * least[1:, 0], MAX_FLOOR * energy)
         weaker = np.minimum(low_tone, high_tone)
         possible = (
-            (both * _POWER_GAIN >= MIN_PURITY * (energy - floor))
+            (both * _POWER_GAIN >= MIN_PURITY * (1 - MAX_FLOOR) * energy)
             & (weaker >= _MIN_SHARE * both)
             & (weaker >= _MIN_AMPLITUDE**2)
         )
         # A run that is over before the frame ends was no key, unless it was long enough to judge.
-        begun = possible[-1] | possible[:GOOD_WINDOWS].all(axis=0)
-        busy = (self._held[where] != _NONE) | (self._run_key[where] != _NONE)
-        rows = np.flatnonzero(busy | begun)
+        rows = np.flatnonzero(busy | possible[-1] | possible[:GOOD_WINDOWS].all(axis=0))
+        if not len(rows):
+            return []
+        return self._judge_rows(
+            slots[rows], busy[rows], energy[:, rows], both[:, rows], possible[:, rows],
+            levels[:, :, rows], before[rows],
+        )  # fmt: skip
+
+    def _judge_rows(
+        self,
+        slots: _I64,
+        busy: _Bool,
+        energy: _F32,
+        both: _F32,
+        possible: _Bool,
+        levels: _F32,
+        before: _F32,
+    ) -> list[tuple[int, str]]:
+        """The few legs that have, or may have, a key. All but `slots` and `busy` with a row for
+        each step; `levels` and `before` are the least energies now and before this frame."""
+        count = len(slots)
+        least = np.empty((STEPS + 1, 3, count))
+        least[0] = before.T
+        least[1:] = levels.transpose(1, 0, 2)
+        least /= _RISEN
+        np.minimum.accumulate(least, axis=0, out=least)
+        least *= _RISEN
+        low = levels[2]
+        floor = np.minimum(_FLOOR_BIAS * least[1:, 0], MAX_FLOOR * energy)
+        possible = possible & (both * _POWER_GAIN >= MIN_PURITY * (energy - floor))
+        rows = np.flatnonzero(busy | possible[-1] | possible[:GOOD_WINDOWS].all(axis=0))
         if not len(rows):
             return []
         looks = _look(self._history(slots[rows]), energy[:, rows].T, floor[:, rows].T)
@@ -367,7 +423,21 @@ class DtmfDetector:
             )
             self._note_evidence(slots, look)
             found += self._settle(slots)
+        self._busy[slots] = (self._held[slots] != _NONE) | (self._run_key[slots] != _NONE)
         return found
+
+    def _correlate(self, raw: _F32, where: Any, room: _F32) -> tuple[_F32, _F32]:
+        """Windowed energies above 600 Hz (legs, 4) and correlations (legs, 64)."""
+        filtered = self._filtered[where]
+        filtered[:, :FRAME] = filtered[:, FRAME:]
+        for start in range(0, FRAME, _PIECE):
+            # From `_TAPS` before the piece of the new frame on.
+            piece = raw[:, FRAME + start : FRAME + start + _TAPS + _PIECE]
+            filtered[:, FRAME + start : FRAME + start + _PIECE] = piece @ self._filter
+        if not isinstance(where, slice):
+            self._filtered[where] = filtered
+        np.square(filtered, out=room)
+        return room @ self._energy, filtered @ self._kernel
 
     def _history(self, slots: _I64) -> _C64:
         """The last 16 windows of these legs: (legs, 16, 8), oldest first."""
@@ -412,6 +482,10 @@ class DtmfDetector:
                 and (self._run_most[slot] - self._run_least[slot]).max() <= MAX_RUN_WANDER
                 and self._run_purity[slot] >= BEST_PURITY
                 and self._run_low[slot] <= MAX_LOW
+                and not _is_voice(
+                    self._raw[slot],
+                    _FREQUENCIES[pair] + self._run_offset[slot] / self._run_good[slot],
+                )
             ):
                 self._held[slot] = key
                 self._held_ref[slot] = self._run_ref[slot]
@@ -542,6 +616,50 @@ class DtmfDetector:
             if step == at:
                 self._run_ratio[slots] = ratio
         self._run_ms[slots] = duration
+
+
+def _is_voice(sound: _F32, pair: npt.NDArray[np.float64]) -> bool:
+    """Whether two tones are harmonics of a voice that has more of them: what is left when they are
+    taken out lies at the other multiples of a pitch that both are multiples of."""
+    # Where it is loudest, so that neither what was before nor its end is looked at.
+    powers = np.convolve(sound.astype(np.float64) ** 2, _HANN, "valid")
+    start = int(powers.argmax())
+    sound = sound[start : start + WINDOW]
+    for order in range(2, int(pair[0] / VOICE_HZ[0]) + 1):
+        pitch = pair[0] / order
+        other = round(pair[1] / pitch)
+        if pitch > VOICE_HZ[1] or abs(other * pitch - pair[1]) > VOICE_BESIDE_HZ:
+            continue
+        # The best pitch for both.
+        pitch = (pair[0] + pair[1]) / (order + other)
+        rest, tones = _without(sound * _HANN, pair)
+        multiples = np.arange(1, int(3400 / pitch) + 1)
+        multiples = multiples[(multiples != order) & (multiples != other)]
+        left, lines = _without(rest, multiples * pitch)
+        total = float((rest**2).sum())
+        voiced = 1 - float((left**2).sum()) / max(total, 1.0)
+        strong = np.sort(lines)
+        if (
+            total >= VOICE_SHARE * float(tones.sum()) * 2 * _POWER_GAIN
+            and voiced >= VOICE_FIT
+            and strong[:-1].sum() >= VOICE_SECOND * strong.sum()
+        ):
+            return True
+    return False
+
+
+def _without(
+    sound: npt.NDArray[np.float64], hz: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """A windowed sound less its best fit by these frequencies, and the power of each."""
+    turn = 2 * np.pi * np.arange(len(sound))[:, None] / RATE * hz
+    basis = np.concatenate((np.cos(turn), np.sin(turn)), axis=1) * _HANN[:, None]
+    square = basis.T @ basis
+    # A trace of it on the diagonal keeps neighbours that hardly differ solvable.
+    square[np.diag_indices_from(square)] += 1e-6 * square.max()
+    fit = np.linalg.solve(square, basis.T @ sound)
+    powers = (fit[: len(hz)] ** 2 + fit[len(hz) :] ** 2) / 2
+    return sound - basis @ fit, powers
 
 
 # --- sending --------------------------------------------------------------------------------

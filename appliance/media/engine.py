@@ -11,14 +11,16 @@ leaves what is to be sent in `out`; events gather in `take_events`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from appliance.media import dtmf, g711, protocol
+from appliance.media.dsp.hearing import NOTHING, Hearing, Wants
+from appliance.media.echo import EchoCanceller
 from appliance.media.jitter import FRAME, Jitter
 from appliance.media.rooms import Mixer, Seat, add
 from appliance.media.tones import ToneDetector, TonePlan, make_tone
@@ -31,9 +33,9 @@ _SAME_KEY_TICKS: Final = 25
 """A telephone-event this soon after the same key in the audio is that key: 500 ms."""
 _MAX_SKIP: Final = 3000
 """Silence that a recording gets for a clock that jumped: a minute; more is no call any more."""
-_FIRST_CAPACITY: Final = 64
-REEL_TICKS: Final = 100
-"""What legs said is kept so long and goes to the tape in pieces of it: 2 s, the most that a killed
+_FIRST_CAPACITY: Final = 32
+REEL_TICKS: Final = 50
+"""What legs said is kept so long and goes to the tape in pieces of it: 1 s, the most that a killed
 process takes with it."""
 
 Door = Literal["rtp", "line", "peer"]
@@ -102,6 +104,8 @@ class Leg:
     device_keys: bool = False
     watch_line: bool = False
     """The far end's hang-up is to be heard in the audio, whether or not anybody listens."""
+    wants: Wants = NOTHING
+    """What else is to be heard of it, and whether its level is evened out."""
     has_events: bool = False
     """Keys come as telephone-events: what the audio repeats of them is not heard again."""
     last_inband: tuple[str, int] = ("", -1)
@@ -143,17 +147,27 @@ class _Segment:
     turn: int
 
 
+def _no_slots() -> _I64:
+    return np.empty(0, np.int64)
+
+
+def _index(slots: Iterable[int]) -> _I64:
+    return np.fromiter(slots, np.int64)
+
+
 @dataclass(slots=True)
 class _Routes:
     """What the tick needs to know of legs and bridges, made anew when they change."""
 
-    to: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
-    of: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
+    to: _I64 = field(default_factory=_no_slots)
+    of: _I64 = field(default_factory=_no_slots)
     """Slot `to[i]` hears slot `of[i]`."""
     rooms: Mixer = field(default_factory=Mixer)
+    through: tuple[_I64, _I64] = field(default_factory=lambda: (_no_slots(), _no_slots()))
+    """Slots that are heard, and by whom, where nothing is added to their bytes."""
     sounding: list[Leg] = field(default_factory=list)
-    keys: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
-    tones: _I64 = field(default_factory=lambda: np.empty(0, np.int64))
+    keys: _I64 = field(default_factory=_no_slots)
+    tones: _I64 = field(default_factory=_no_slots)
 
 
 class Engine:
@@ -177,6 +191,8 @@ class Engine:
         self._routes = _Routes()
         self._stale = False
         self._expects = np.zeros(_FIRST_CAPACITY, np.bool_)
+        self.held = np.zeros(_FIRST_CAPACITY, np.bool_)
+        """Slots that are sent nothing in this tick, so what is played to them waits."""
         self._since = np.zeros(_FIRST_CAPACITY, np.int64)
         self._quiet_next = np.zeros(_FIRST_CAPACITY, np.int64)
         self._out = np.full((_FIRST_CAPACITY, FRAME), g711.ULAW_SILENCE, np.uint8)
@@ -186,9 +202,11 @@ class Engine:
         self._known: dict[str, tuple[int | None, ...]] = {}
         self._due: list[list[str]] = [[] for _ in range(REEL_TICKS)]
         self._started = 0
+        self.echo = EchoCanceller()
         self._dtmf = dtmf.DtmfDetector(_FIRST_CAPACITY)
         self.plan = plan
         self._tones = ToneDetector(plan, _FIRST_CAPACITY)
+        self._hearing = Hearing(_FIRST_CAPACITY)
 
     def use_plan(self, plan: TonePlan) -> None:
         """Another country's tones; only while there are no legs."""
@@ -212,7 +230,9 @@ class Engine:
         self._reserve(slot + 1)
         self.high = max(self.high, slot + 1)
         self.ring.reset(slot)
-        self._expects[slot] = False
+        self._expects[slot] = self.held[slot] = False
+        if door == "line":
+            self.echo.open(slot)
         leg = Leg(number, slot, door, name)
         self.legs[number] = leg
         self._by_slot[slot] = leg
@@ -229,8 +249,10 @@ class Engine:
             self.unbridge(leg.bridge.number)
         for recording, sides in self.recordings.items():
             self.recordings[recording] = tuple(None if n == number else n for n in sides)
+        self.echo.close(leg.slot)
         self._by_slot.pop(leg.slot)
         self._free.append(leg.slot)
+        self._hearing.forget(leg.slot)
         self._expects[leg.slot] = False
         if not self._by_slot:
             self._free.clear()
@@ -244,7 +266,8 @@ class Engine:
         capacity = self.ring.capacity
         self._dtmf.reserve(capacity)
         self._tones.reserve(capacity)
-        for name in ("_expects", "_since", "_quiet_next"):
+        self._hearing.reserve(capacity)
+        for name in ("_expects", "held", "_since", "_quiet_next"):
             old = getattr(self, name)
             new = np.zeros(capacity, old.dtype)
             new[: len(old)] = old
@@ -332,7 +355,8 @@ class Engine:
 
     # --- listening ---------------------------------------------------------------------------
 
-    def listen(self, number: int, keys: bool, tones: bool) -> None:
+    def listen(self, number: int, keys: bool, tones: bool, more: Wants = NOTHING) -> None:
+        """What to hear of a leg; `more` without its gain control, which `even_out` switches."""
         leg = self.legs.get(number)
         if leg is None:
             return
@@ -341,11 +365,29 @@ class Engine:
         if tones and not leg.listen_tones and not leg.watch_line:
             self._tones.reset(leg.slot)
         leg.listen_keys, leg.listen_tones = keys, tones
+        self._want(leg, replace(more, agc=leg.wants.agc))
         self._stale = True
 
-    def key(self, leg: Leg, digit: str, source: protocol.Source) -> None:
+    def even_out(self, number: int, on: bool) -> None:
+        """Whether the leg's level is evened out for those who hear it."""
+        leg = self.legs.get(number)
+        if leg is not None:
+            self._want(leg, replace(leg.wants, agc=on))
+
+    def _want(self, leg: Leg, wants: Wants) -> None:
+        if leg.wants != wants:
+            leg.wants = wants
+            self._stale = True
+            self._hearing.want(leg.slot, leg.number, wants)
+
+    def speech_level(self, number: int) -> float | None:
+        """Active speech level of a leg that asked for it, dBm0; None while nobody has spoken."""
+        leg = self.legs.get(number)
+        return None if leg is None else self._hearing.speech_level(leg.slot)
+
+    def key(self, leg: Leg, digit: str, source: protocol.Source, passed_on: bool = False) -> None:
         """A key that did not come as sound; in a bridge it is pressed on the other side too, as
-        one in the audio would be heard there."""
+        one in the audio would be heard there, unless it was passed on as it came."""
         if source in ("rfc4733", "page") and not leg.has_events:
             leg.has_events = True
             self._stale = True
@@ -354,7 +396,7 @@ class Engine:
                 return
         if leg.listen_keys:
             self._events.append(protocol.Key(leg.number, digit, source))
-        if leg.peer is not None and source != "device":
+        if leg.peer is not None and source != "device" and not passed_on:
             self.send_keys(leg.peer.number, digit)
 
     # --- bridges and rooms -------------------------------------------------------------------
@@ -408,16 +450,33 @@ class Engine:
     def begin_tick(self) -> None:
         """From here on what is put into `ring` belongs to the new tick."""
         self.now += 1
-        self.ring.begin_tick(self.now)
-
-    def tick(self) -> None:
-        """Read, listen, mix. `begin_tick` and all that arrived came before."""
         if self._stale or self.recordings != self._known:
             self._rewind()
         if self._stale:
             self._reroute()
+        self.ring.begin_tick(self.now)
+
+    @property
+    def through(self) -> tuple[_I64, _I64]:
+        """Slots that are heard, and by whom, where a listener hears one leg's bytes and nothing
+        else in this tick."""
+        return self._routes.through
+
+    def hears(self, listener: int, speaker: int) -> bool:
+        """Whether the leg in one slot hears the one in the other."""
+        ear, mouth = self._by_slot.get(listener), self._by_slot.get(speaker)
+        if ear is None or mouth is None:
+            return False
+        return ear.peer is mouth or (
+            ear.together and ear.room is not None and ear.room == mouth.room
+        )
+
+    def tick(self) -> None:
+        """Read, listen, mix. `begin_tick` and all that arrived came before."""
         ulaw, pcm = self.ring.read(self.high)
+        self.echo.tick(ulaw, pcm, self._out, self.ring.missing(self.high))
         self._listen(pcm)
+        pcm = self._hearing.even(ulaw, pcm)
         self._mix(ulaw, pcm)
         if self._segments:
             self._reel[self.now % REEL_TICKS, : self.high] = ulaw
@@ -433,6 +492,7 @@ class Engine:
         self.flush()
         self.now += ticks
         self.ring.skip(ticks, self.high)
+        self.echo.skip(ticks)
         for recording in self.recordings:
             self._tape.feed(recording, None, None, min(ticks, _MAX_SKIP))
         for segment in self._segments.values():
@@ -452,9 +512,8 @@ class Engine:
             return
         ticks = np.arange(segment.since, until + 1) % REEL_TICKS
         left = None if segment.left is None else self._reel[ticks, segment.left]
-        right = None
-        if segment.right:
-            right = add([self._reel[ticks, slot] for slot in segment.right])
+        said = [self._reel[ticks, slot] for slot in segment.right]
+        right = None if not said else said[0] if len(said) == 1 else add(said)
         segment.since = until + 1
         self._tape.feed(recording, left, right, len(ticks))
 
@@ -470,7 +529,7 @@ class Engine:
             right = tuple(leg.slot for leg in legs[1:] if leg is not None)
             segment = self._segments.get(name)
             if segment is None:
-                # Steps of 37 of 100 keep recordings that start together well apart.
+                # Steps of 37 of 50 keep recordings that start together well apart.
                 self._started += 37
                 turn = self._started % REEL_TICKS
                 self._segments[name] = _Segment(left, right, self.now, turn)
@@ -485,6 +544,13 @@ class Engine:
         pairs = [(bridge.a.slot, bridge.b.slot) for bridge in self._bridges.values()]
         routes.to = np.array([slot for pair in pairs for slot in pair], np.int64)
         routes.of = np.array([slot for a, b in pairs for slot in (b, a)], np.int64)
+        heard = [
+            (one.slot, other.slot)
+            for bridge in self._bridges.values()
+            for one, other in ((bridge.a, bridge.b), (bridge.b, bridge.a))
+            if other.play is None and other.keys is None and not one.wants.agc
+        ]
+        routes.through = (_index(slot for slot, _ in heard), _index(slot for _, slot in heard))
         routes.rooms = self._rooms()
         legs = self.legs.values()
         routes.sounding = [leg for leg in legs if leg.sounds]
@@ -524,6 +590,11 @@ class Engine:
                 self._events.append(protocol.ToneHeard(leg.number, heard.tone))
             if heard.ended and leg.watch_line and leg.far_end_gone is not None:
                 leg.far_end_gone()
+        self._events += self._hearing.listen(pcm, self.now)
+        for number in self._hearing.take_alerts():
+            # Call waiting's caller ID comes once a telephone has said that it can take it.
+            self.legs[number].keys = _Source(dtmf.key_sequence("D", 60, 0), False)
+            self._stale = True
 
     def _mix(self, ulaw: g711.Bytes, pcm: _F32) -> None:
         out = self._out[: self.high]
@@ -533,7 +604,8 @@ class Engine:
             out[routes.to] = ulaw[routes.of]
         routes.rooms.mix(pcm, out)
         for leg in routes.sounding:
-            self._sound(leg, out[leg.slot])
+            if not self.held[leg.slot]:
+                self._sound(leg, out[leg.slot])
 
     def _sound(self, leg: Leg, out: g711.Bytes) -> None:
         """Add what is played to one leg to what it hears."""
@@ -568,6 +640,8 @@ class Engine:
 
     def _look_for_silence(self) -> None:
         high = self.high
+        # Who said that nothing would come for a while is not missed.
+        self._since[:high][self.ring.comforted(high)] = self.now
         last = np.maximum(self.ring.heard[:high], self._since[:high])
         quiet = (self.now - last) * TICK_MS
         heard = quiet < QUIET_MS

@@ -1,28 +1,42 @@
 """The jitter buffer of all legs: one ring of mu-law samples per leg, read by the tick.
 
-A ring holds 128 frames of 160 samples. Positions are sample counts since the leg was opened; the
-reader of a leg stands at `read`, always on a frame border, and moves on by one frame a tick. A
-packet is placed by its timestamp relative to the newest packet, in the order of its sequence
-number: what is late but not yet due still lands in its place, what was there before is dropped.
+A ring holds 64 frames of 160 samples. Positions are sample counts since the leg was opened; the
+reader of a leg moves on by one frame a tick. A packet is placed by its timestamp relative to the
+newest packet, in the order of its sequence number: what is late but not yet due still lands in its
+place, what was there before is dropped. A timestamp that jumps while sequence numbers go on (a
+phone that changes its clock at transfer) does not interrupt the sound; a new SSRC starts anew after
+two packets in a row.
 
-The delay of a leg is how far packets land ahead of the reader (its margin). It starts at one frame,
-grows when a packet comes too late to be played, and is given back frame by frame when the margin
-never ran low for some seconds, so that one stall does not cost delay for the rest of the call.
-A timestamp that jumps while sequence numbers go on (a phone that changes its clock at transfer)
-does not interrupt the sound; a new SSRC starts anew after two packets in a row.
+What is missing when it is due is made up in its place in the ring: by concealment
+(`appliance.media.plc`) for 60 ms, then by noise (`appliance.media.comfort`). So what was heard last
+always stands before the reader, and a leg that loses nothing costs nothing.
+
+The delay of a leg is how far packets land ahead of the reader (its margin). It starts at one frame
+and is held between that and two: it grows when packets come too late or nearly so, and is given
+back when they no longer do, so that neither a stall nor a far clock that runs fast costs
+delay for the rest of the call. The reader gains or loses a pitch period at a time where it is not
+heard (`appliance.media.stretch`), at once after a stall, in a quiet place when there is time. Only
+then does it leave the border of frames; bytes between two such places are never touched. A clock
+that is 100 ppm off asks for this every three minutes; resampling would cost each frame, and its
+exact bytes.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from appliance.media import g711, rtp
+from appliance.media import g711, plc, rtp, stretch
+from appliance.media.comfort import LISTEN_TICKS, ComfortNoise
+from appliance.media.depth import LOOK_TICKS, MUCH, NO_MARGIN, TARGET, Depth
+from appliance.media.drift import DriftMeter
+from appliance.media.slots import together, widen, windows
 
 FRAME: Final = 160
-FRAMES: Final = 128
+FRAMES: Final = 64
 RING: Final = FRAME * FRAMES
 MAX_PAYLOAD: Final = 480
 """60 ms: the longest packet of telephony, RFC 3551 receivers need 200 ms at most."""
@@ -31,29 +45,32 @@ MAX_DEPTH: Final = 10
 """Frames that a late packet may push the delay out by; a later one is lost."""
 MAX_STRAGGLE: Final = 4
 """The same for one that newer packets have overtaken: 80 ms."""
-_MAX_AHEAD: Final = 60 * FRAME
+_MAX_AHEAD: Final = 50 * FRAME
 _MAX_JUMP: Final = 8000
-_LOW_FRAMES: Final = 2
-"""A margin that never was below this gives a frame back."""
-_WINDOW_TICKS: Final = 50
-_PATIENCE: Final = 4
-"""Windows of `_WINDOW_TICKS` with margin to spare before one frame is given back."""
-_HASTY_FRAMES: Final = 5
-"""With this much to spare half of it goes at the end of a single window."""
-_CONCEAL_TICKS: Final = 3
-_NO_MARGIN: Final = 1 << 40
+_MAX_PAUSE_AHEAD: Final = (MAX_DEPTH + 2) * FRAME
+"""A pause in the timestamps that would put the next packet further ahead has not passed: a clock
+that jumped."""
+_LOOKING: Final = 4
+"""Legs that look for a fair place in one tick, more or less: with many each looks less often."""
+_FORCED_TICKS: Final = 25
+"""What is due waits so long for a place that is fair, then takes any."""
+_QUIET_POWER: Final = 30.0**2
+"""About -55 dBm0: a seam in this is not heard."""
+_SMOOTH: Final = 0.85
+_FAIR: Final = 0.5
+"""How alike two periods are to be for a seam, with time and without."""
+_NOISE_SAMPLES: Final = 30 * 8000
+"""A far end that stopped without a word is noise for so long, then silence."""
+_COMFORT_TICKS: Final = 60 * 50
+"""One that sent comfort noise need not send it again before."""
 _MAX_MISSING: Final = 3000
 """A minute of loss; a larger step in the numbers is a new numbering (RFC 3550 appendix A.1)."""
 _RENUMBERED: Final = 1 << 40
+_KIND_SHIFT: Final = np.uint32(8 if sys.byteorder == "little" else 16)
+_NO_MARKER: Final = np.frombuffer(bytes((255, 127, 255, 255)), np.uint32)[0]
+"""Payload type and marker in the first word of a header, as it lies in memory."""
 
 _Int = npt.NDArray[np.int64]
-
-
-def _ramps() -> npt.NDArray[np.float32]:
-    """Gain per sample of the first, second and third concealed frame in a row, each relative to
-    the frame before it: together they fall from 1 over 0.8 and 0.4 to nothing."""
-    edges = ((1.0, 0.8), (0.8, 0.5), (0.5, 0.0))
-    return np.stack([np.linspace(a, b, FRAME) for a, b in edges]).astype(np.float32)
 
 
 def _none() -> _Int:
@@ -76,15 +93,19 @@ class Jitter:
         self._timestamp: _Int = _none()
         self._margin: _Int = _none()
         """Smallest margin in this window, samples."""
-        self._spare: _Int = _none()
-        """Windows in a row whose smallest margin had frames to spare."""
-        self._worst: _Int = _none()
-        """Smallest margin over those windows."""
-        self._conceal: _Int = _none()
-        """Frames in a row that were not there."""
+        self._lost: _Int = _none()
+        """Samples since what came last ended; 0 while the stream is on."""
+        self._comfort: _Int = _none()
+        """Extended sequence number of the last comfort noise packet."""
+        self._comfort_tick: _Int = _none()
+        self._streamed: _Int = _none()
+        """Samples that came without packets."""
         self._next_ssrc: _Int = _none()
         self._late_tick: _Int = _none()
-        self._transit: _Int = _none()
+        self._due: g711.Bytes = np.empty((0, rtp.HEADER_BYTES), np.uint8)
+        """Header of the packet that comes next, if all goes well, with payload type 0."""
+        self._due_known: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
+        """Whether that is so still."""
         self._first_sequence: _Int = _none()
         self.ssrc: _Int = _none()
         """Of the stream that is played, -1 before the first packet."""
@@ -93,27 +114,40 @@ class Jitter:
         self.received: _Int = _none()
         self.concealed: _Int = _none()
         """Frames that had to be made up while the stream was on."""
+        self.late: _Int = _none()
+        """Packets that came too late to be played."""
+        self.gaps: _Int = _none()
+        """How often one or more numbers in a row were left out."""
         self.jitter: npt.NDArray[np.float64] = np.empty(0, np.float64)
         """Interarrival jitter of RFC 3550 section 6.4.1 in samples, as coarse as the tick."""
         self._pcm: npt.NDArray[np.float32] = np.empty((0, FRAME), np.float32)
         self._ulaw: g711.Bytes = np.empty((0, FRAME), np.uint8)
-        self._ramps = _ramps()
+        self._plc = plc.Concealer(0)
+        self._noise = ComfortNoise(0)
+        self._drift = DriftMeter(0)
+        self._depth = Depth(0)
         self._tick = 0
         self._grow(capacity)
+        self.data[:] = g711.ULAW_SILENCE
 
     def _grow(self, capacity: int) -> None:
-        def wider(old: npt.NDArray[np.generic], value: int) -> npt.NDArray[np.generic]:
-            new = np.full((capacity, *old.shape[1:]), value, old.dtype)
-            new[: len(old)] = old
-            return new
-
         first = self.capacity
+        # Memory that is not written to is not taken: slots may never be used.
+        data = np.empty((capacity, RING), np.uint8)
+        data[:first] = self.data
+        self.data = data
         for name, value in list(vars(self).items()):
-            if isinstance(value, np.ndarray) and name != "_ramps":
-                setattr(self, name, wider(value, 0xFF if value.dtype == np.uint8 else 0))
+            if isinstance(value, np.ndarray) and value is not self.data:
+                setattr(self, name, widen(value, capacity, 0xFF if value.dtype == np.uint8 else 0))
+        for part in (self._plc, self._noise, self._drift, self._depth):
+            part.reserve(capacity)
+        # In a tuple: it is no state.
+        self._windows = (windows(self.data, FRAME),)
+        self._due_sequence = self._due.view(">u2")[:, 1]
+        self._due_stamp = self._due.view(">u4")[:, 1]
         self.capacity = capacity
         for slot in range(first, capacity):
-            self.reset(slot)
+            self._clear(slot)
 
     def reserve(self, capacity: int) -> None:
         """Make room for at least `capacity` slots; those in use keep their state."""
@@ -122,27 +156,48 @@ class Jitter:
 
     def reset(self, slot: int) -> None:
         """A new leg in this slot."""
+        # What was said in this slot before must not be heard in a concealed frame.
+        self.data[slot] = g711.ULAW_SILENCE
+        self._clear(slot)
+
+    def _clear(self, slot: int) -> None:
         self._fill[slot] = 0
         self._read[slot] = 0
-        self._conceal[slot] = _CONCEAL_TICKS
+        self._lost[slot] = _NOISE_SAMPLES
         self._late_tick[slot] = -1
+        self._sequence[slot] = self._streamed[slot] = 0
+        self._comfort[slot] = self._comfort_tick[slot] = -1
+        self._depth.reset(slot)
+        self._noise.reset(slot)
         self.ssrc[slot] = self._next_ssrc[slot] = self.heard[slot] = -1
         self.received[slot] = self.concealed[slot] = 0
+        self.late[slot] = self.gaps[slot] = 0
         self.jitter[slot] = 0.0
         self._begin(slot, 0, 0)
 
-    def _begin(self, slot: int, sequence: int, timestamp: int) -> None:
-        """The stream starts (again): its first packet is to be played `FIRST_DEPTH` from now."""
+    def _begin(self, slot: int, sequence: int, timestamp: int, size: int = FRAME) -> None:
+        """The stream starts (again): its first packet is to be played `FIRST_DEPTH` from now, or
+        a little later if its `size` is such that the next may come less far ahead."""
         self._seen[slot] = -1
+        self._forget_due(slot)
         # Extended numbers start high enough for packets from before the first to stay positive.
         self._sequence[slot] = sequence + 0x10000
         self._first_sequence[slot] = sequence + 0x10000
         self._timestamp[slot] = timestamp
-        self._newest[slot] = self._read[slot] + FIRST_DEPTH * FRAME
-        self._margin[slot] = _NO_MARGIN
-        self._worst[slot] = _NO_MARGIN
-        self._spare[slot] = 0
-        self._transit[slot] = self._tick * FRAME - timestamp
+        self._newest[slot] = self._border(slot) + FIRST_DEPTH * FRAME + -size % FRAME
+        self._margin[slot] = NO_MARGIN
+        self._depth.begin(slot)
+        self._comfort[slot] = -1
+        self._drift.reset(slot)
+
+    def _forget_due(self, slot: int) -> None:
+        # No header begins with a zero.
+        self._due[slot] = 0
+        self._due_known[slot] = False
+
+    def _border(self, slot: int) -> int:
+        """First sample of the first frame that nothing was read of yet."""
+        return -(-int(self._read[slot]) // FRAME) * FRAME
 
     # --- writing --------------------------------------------------------------------------
 
@@ -156,32 +211,25 @@ class Jitter:
         `put`.
         """
         count = len(slots)
-        head = packets[:count, : rtp.HEADER_BYTES]
-        words = head[:, 4:12].copy().view(">u4").astype(np.int64)
-        sequence = head[:, 2:4].copy().view(">u2")[:, 0].astype(np.int64)
-        timestamp, ssrc = words[:, 0], words[:, 1]
-        position = self._newest[slots] + FRAME
-        read = self._read[slots]
-        margin = position - read
-        fits: npt.NDArray[np.bool_] = (
-            (sizes == rtp.HEADER_BYTES + FRAME)
-            & (head[:, 0] == 0x80)
-            & ((head[:, 1] & 0x7F) == payload_types)
-            & (ssrc == self.ssrc[slots])
-            & (sequence == ((self._sequence[slots] + 1) & 0xFFFF))
-            & (timestamp == ((self._timestamp[slots] + FRAME) & 0xFFFFFFFF))
-            & (position % FRAME == 0)
-            & (margin >= 0)
-            & (margin < _MAX_AHEAD)
-        )
+        where = together(slots)
+        words = packets[:count].view(np.uint32)[:, :3]
+        fits = self._due_now(where, words, sizes, payload_types)
         if not fits.all():
-            slots, position, timestamp = slots[fits], position[fits], timestamp[fits]
-            margin, payload_types = margin[fits], payload_types[fits]
-            payload = packets[:count][fits, rtp.HEADER_BYTES : rtp.HEADER_BYTES + FRAME]
-        else:
-            payload = packets[:count, rtp.HEADER_BYTES : rtp.HEADER_BYTES + FRAME]
-        if not len(slots):
-            return fits
+            # Somebody's numbers may have moved on without us.
+            for slot in slots[~fits & ~self._due_known[slots]].tolist():
+                self._expect(slot)
+            fits = self._due_now(where, words, sizes, payload_types)
+        position = self._newest[where] + FRAME
+        margin = position - self._read[where]
+        if (position % FRAME).any() or margin.min() < 0 or margin.max() >= _MAX_AHEAD:
+            fits &= (position % FRAME == 0) & (margin >= 0) & (margin < _MAX_AHEAD)
+        payload = packets[:count, rtp.HEADER_BYTES : rtp.HEADER_BYTES + FRAME]
+        if not fits.all():
+            slots, position, margin = slots[fits], position[fits], margin[fits]
+            payload, payload_types = payload[fits], payload_types[fits]
+            where = slots
+            if not len(slots):
+                return fits
         if payload_types.any():
             payload = np.where(
                 (payload_types == g711.PCMA)[:, None], g711.ALAW_TO_ULAW[payload], payload
@@ -189,24 +237,56 @@ class Jitter:
         frame = position // FRAME % FRAMES
         self.data.reshape(self.capacity, FRAMES, FRAME)[slots, frame] = payload
         self._fill[slots, frame] = FRAME
-        extended = self._sequence[slots] + 1
-        self._sequence[slots] = extended
+        extended = self._sequence[where] + 1
+        self._sequence[where] = extended
         self._seen[slots, extended % FRAMES] = extended
-        self._timestamp[slots] = timestamp
-        self._newest[slots] = position
-        self._margin[slots] = np.minimum(self._margin[slots], margin)
-        self._next_ssrc[slots] = -1
-        self.heard[slots] = self._tick
-        self.received[slots] += 1
-        transit = self._tick * FRAME - timestamp
-        moved = np.abs(transit - self._transit[slots])
-        self._transit[slots] = transit
-        jitter = self.jitter[slots]
-        self.jitter[slots] = jitter + (np.minimum(moved, _MAX_JUMP) - jitter) / 16
+        self._timestamp[where] += FRAME
+        self._due_sequence[where] += 1
+        self._due_stamp[where] += FRAME
+        self._newest[where] = position
+        self._margin[where] = np.minimum(self._margin[where], margin)
+        self._next_ssrc[where] = -1
+        # With numbers in order, what arrival is away from its time is away from the next tick.
+        moved = np.abs(self._tick - 1 - self.heard[where]) * FRAME
+        self.heard[where] = self._tick
+        self.received[where] += 1
+        jitter = self.jitter[where]
+        self.jitter[where] = jitter + (np.minimum(moved, _MAX_JUMP) - jitter) / 16
         return fits
+
+    def _due_now(
+        self,
+        where: slice | _Int,
+        words: npt.NDArray[np.uint32],
+        sizes: _Int,
+        payload_types: _Int,
+    ) -> npt.NDArray[np.bool_]:
+        """Which of these headers are those of the packet that comes next."""
+        wrong = words ^ self._due[where].view(np.uint32)
+        # The table holds payload type 0; the marker may be anything.
+        wrong[:, 0] ^= payload_types.astype(np.uint32) << _KIND_SHIFT
+        wrong[:, 0] &= _NO_MARKER
+        fits: npt.NDArray[np.bool_] = sizes == rtp.HEADER_BYTES + FRAME
+        if wrong.any():
+            fits = fits & ~wrong.any(axis=1)
+        return fits
+
+    def _expect(self, slot: int) -> None:
+        """Write down the header that this leg's next packet has, if all goes well."""
+        if self.ssrc[slot] >= 0:
+            header = rtp.build(
+                0,
+                int(self._sequence[slot]) + 1,
+                int(self._timestamp[slot]) + FRAME,
+                int(self.ssrc[slot]),
+                b"",
+            )
+            self._due[slot] = np.frombuffer(header, np.uint8)
+            self._due_known[slot] = True
 
     def put(self, slot: int, packet: rtp.Packet) -> bool:
         """Place any audio packet; its payload is G.711 of its payload type. False if dropped."""
+        self._forget_due(slot)
         payload = packet.payload[:MAX_PAYLOAD]
         size = len(payload)
         if not size:
@@ -226,27 +306,36 @@ class Jitter:
                 self._next_ssrc[slot] = _RENUMBERED + ((packet.sequence + 1) & 0xFFFF)
                 return False
             self.received[slot] = 0
-            self._begin(slot, packet.sequence, packet.timestamp)
+            self._begin(slot, packet.sequence, packet.timestamp, len(packet.payload))
             return self.put(slot, packet)
         if started and self._seen[slot, extended % FRAMES] == extended:
             return False
         if started and step < 0 and not -_MAX_JUMP <= jump < 0:
             return False
         newest = not started or step > 0
-        if started and step > 0 and not 0 < jump <= _MAX_JUMP:
-            # The clock of the stream jumped: go on where its last packet ends.
-            position = int(self._newest[slot]) + size * min(step, FRAMES // 2)
-            position = max(position, int(self._read[slot]) + FIRST_DEPTH * FRAME)
+        if started and step > 0:
+            border = self._border(slot)
+            paused = jump > step * MAX_PAYLOAD
+            if jump <= 0 or (paused and position - border > _MAX_PAUSE_AHEAD):
+                # The clock of the stream jumped: go on where its last packet ends.
+                position = int(self._newest[slot]) + size * min(step, FRAMES // 2)
+                position = max(position, border + TARGET)
+            elif position < border and (packet.marker or paused):
+                # A talkspurt begins: whatever the clock did in the pause, this is now.
+                position = border + TARGET
         self._next_ssrc[slot] = -1
         self.received[slot] += 1
         self.heard[slot] = self._tick
         self._seen[slot, extended % FRAMES] = extended
         if newest:
+            self.gaps[slot] += started and step > 1
             self._sequence[slot] = extended
             self._timestamp[slot] = packet.timestamp
         if packet.payload_type == g711.PCMA:
             payload = payload.translate(g711.ALAW_TO_ULAW_BYTES)
-        return self._place(slot, position, payload, newest)
+        placed = self._place(slot, position, payload, newest)
+        self.late[slot] += not placed
+        return placed
 
     def _new_source(self, slot: int, packet: rtp.Packet) -> bool:
         """Whether to change to this packet's SSRC: at once at first, then when it comes twice."""
@@ -255,8 +344,27 @@ class Jitter:
             return False
         self.ssrc[slot] = packet.ssrc
         self.received[slot] = 0
-        self._begin(slot, packet.sequence, packet.timestamp)
+        self._begin(slot, packet.sequence, packet.timestamp, len(packet.payload))
         return True
+
+    def comfort(self, slot: int, packet: rtp.Packet) -> None:
+        """A comfort noise packet (RFC 3389): what follows the audio before it is its noise."""
+        self.saw_other(slot)
+        if self.ssrc[slot] not in (-1, packet.ssrc):
+            return
+        if self._noise.announce(slot, packet.payload):
+            number = int(self._sequence[slot])
+            step = ((packet.sequence - number + 0x8000) & 0xFFFF) - 0x8000
+            if self.ssrc[slot] < 0:
+                step = 1
+            self._comfort[slot] = max(int(self._comfort[slot]), number + step)
+            self._comfort_tick[slot] = self._tick
+
+    def comforted(self, count: int) -> npt.NDArray[np.bool_]:
+        """Which of slots 0 to `count` said that they would be silent, and may still be."""
+        return (self._comfort[:count] > self._sequence[:count]) & (
+            self._tick - self._comfort_tick[:count] < _COMFORT_TICKS
+        )
 
     def saw_other(self, slot: int) -> None:
         """A packet of the stream that is no audio (an event, comfort noise) arrived."""
@@ -277,42 +385,39 @@ class Jitter:
                 position = int(self._newest[slot] + self._timestamp[slot])
             size = len(piece)
             self._timestamp[slot] = size
+            self._streamed[slot] += size
             self.received[slot] += 1
             self.heard[slot] = self._tick
             self._place(slot, position, piece, True)
 
     def _place(self, slot: int, position: int, payload: bytes, newest: bool) -> bool:
-        read = int(self._read[slot])
-        margin = position - read
-        if newest:
-            if margin >= _MAX_AHEAD:
-                position = read + MAX_DEPTH * FRAME
-            elif margin < 0:
-                late = (-margin + FRAME - 1) // FRAME
-                if late > MAX_DEPTH and self._late_tick[slot] in (-1, self._tick):
-                    # A burst after a stall: its old part is lost. If the next tick brings late
-                    # packets too, the sender's clock stood still and we follow it.
-                    self._late_tick[slot] = self._tick
-                    self._newest[slot] = position
-                    return False
-                position += (late if late <= MAX_DEPTH else late + FIRST_DEPTH) * FRAME
-                self._spare[slot] = 0
-            self._late_tick[slot] = -1
-            margin = position - read
-            self._newest[slot] = position
-            self._margin[slot] = min(int(self._margin[slot]), margin)
-        elif margin < 0:
-            late = (-margin + FRAME - 1) // FRAME
-            if late > MAX_STRAGGLE or int(self._newest[slot]) - read > MAX_DEPTH * FRAME:
+        border = self._border(slot)
+        late = (border - position + FRAME - 1) // FRAME
+        if not newest:
+            if late <= 0:
+                return self._copy(slot, position, payload)
+            if late <= MAX_STRAGGLE and int(self._newest[slot]) - border <= MAX_DEPTH * FRAME:
+                # Overtaken and too late: wait for its like from now on.
+                self._depth.overtaken(slot, late * FRAME, self._tick)
+            return False
+        if position - border >= _MAX_AHEAD:
+            position = border + MAX_DEPTH * FRAME
+        elif late > 0:
+            if late > MAX_DEPTH and self._late_tick[slot] in (-1, self._tick):
+                # A burst after a stall: its old part is lost. If the next tick brings late
+                # packets too, the sender's clock stood still and we follow it.
+                self._late_tick[slot] = self._tick
+                self._newest[slot] = position
                 return False
-            # Overtaken and too late: wait for its like from now on by stepping back.
-            self._read[slot] -= late * FRAME
-            self._spare[slot] = 0
-            self._margin[slot] = min(int(self._margin[slot]), 0)
-        self._copy(slot, position, payload)
-        return True
+            position += (late if late <= MAX_DEPTH else late + FIRST_DEPTH) * FRAME
+            self._depth.late(slot, self._tick)
+        self._late_tick[slot] = -1
+        self._newest[slot] = position
+        margin = position - int(self._read[slot])
+        self._margin[slot] = min(int(self._margin[slot]), margin)
+        return self._copy(slot, position, payload)
 
-    def _copy(self, slot: int, position: int, payload: bytes) -> None:
+    def _copy(self, slot: int, position: int, payload: bytes) -> bool:
         samples = np.frombuffer(payload, np.uint8)
         ring, fill = self.data[slot], self._fill[slot]
         at = 0
@@ -325,6 +430,7 @@ class Jitter:
             ring[start + offset : start + offset + count] = samples[at : at + count]
             fill[frame] += count
             at += count
+        return True
 
     # --- reading --------------------------------------------------------------------------
 
@@ -336,65 +442,358 @@ class Jitter:
         """The next frame of slots 0 to `count` as mu-law (count, 160) and samples on the
         16-bit scale, same shape.
 
-        Both arrays are ours and valid until the next call. Gaps are concealed: the last frame
-        again, fading out within 60 ms.
+        Both arrays are ours and valid until the next call. What is missing is made up.
         """
         index = np.arange(count)
-        frame = self._read[:count] // FRAME % FRAMES
+        frames = self.data.reshape(self.capacity, FRAMES, FRAME)
+        read = self._read[:count]
+        last = (read + (FRAME - 1)) // FRAME
+        where = last % FRAMES
+        fill = self._fill[index, where]
+        lost = self._lost[:count] > 0
+        ill = np.flatnonzero((fill < FRAME) | lost)
+        if len(ill):
+            self._mend(ill, last[ill] * FRAME, fill[ill])
+        self._fill[index, where] = 0
         ulaw = self._ulaw[:count]
-        ulaw[:] = self.data.reshape(self.capacity, FRAMES, FRAME)[index, frame]
-        missing = np.flatnonzero(self._fill[index, frame] <= 0)
-        self._fill[index, frame] = 0
-        self._conceal[:count] += 1
-        pcm = self._pcm[:count]
-        if len(missing):
-            age = self._conceal[missing]
-            fresh = age <= _CONCEAL_TICKS
-            rows = missing[fresh]
-            made = (pcm[rows] * self._ramps[age[fresh] - 1]).astype(np.int16)
-            ulaw[missing] = g711.ULAW_SILENCE
-            self._conceal[:count][np.delete(index, missing)] = 0
-            np.take(g711.ULAW_FLOAT, ulaw, out=pcm, mode="clip")
-            if len(rows):
-                pcm[rows] = made
-                ulaw[rows] = g711.ulaw_encode(made)
-                self.concealed[rows] += 1
-        else:
-            self._conceal[:count] = 0
-            np.take(g711.ULAW_FLOAT, ulaw, out=pcm, mode="clip")
+        ulaw[:] = frames[index, where]
+        crooked = np.flatnonzero(read != last * FRAME)
+        if len(crooked):
+            ulaw[crooked] = self._between(crooked, read[crooked])
+            self._straighten(crooked)
         self._read[:count] += FRAME
-        if self._tick % _WINDOW_TICKS == 0:
-            self._give_back(count)
+        if self._depth.owing:
+            self._settle(count, fill)
+        pcm = self._pcm[:count]
+        np.take(g711.ULAW_FLOAT, ulaw, out=pcm, mode="clip")
+        if self._tick % LISTEN_TICKS == 0:
+            self._noise.listen(pcm, self._lost[:count] == 0)
+        if self._tick % LOOK_TICKS == 0:
+            self._look_back(count)
         return ulaw, pcm
+
+    def ahead(self, slot: int) -> int:
+        """Whole frames from the reader to the end of the newest packet."""
+        return max(0, (int(self._newest[slot]) - int(self._read[slot])) // FRAME + 1)
+
+    def coming(self, slot: int, frames: int) -> list[bytes | None]:
+        """The last so many frames that came, None for those that are not there."""
+        newest = int(self._newest[slot]) // FRAME
+        places = [(newest + offset) % FRAMES for offset in range(1 - frames, 1)]
+        ring = self.data[slot].reshape(FRAMES, FRAME)
+        return [ring[p].tobytes() if self._fill[slot, p] >= FRAME else None for p in places]
+
+    def seamless(self, slot: int) -> bool:
+        """Whether whoever hears this reader may go on at the next border of frames unnoticed."""
+        read = int(self._read[slot])
+        if read % FRAME == 0:
+            return True
+        last = self.data[slot][np.arange(read - FRAME, read) % RING]
+        return float(np.mean(g711.ULAW_FLOAT[last] ** 2)) < _QUIET_POWER
+
+    def newest_numbers(self, slot: int) -> tuple[int, int]:
+        """Sequence number and timestamp of the newest packet."""
+        return int(self._sequence[slot]) & 0xFFFF, int(self._timestamp[slot])
+
+    def missing(self, count: int) -> npt.NDArray[np.bool_]:
+        """Which of slots 0 to `count` had nothing for the frame that was just read."""
+        missing: npt.NDArray[np.bool_] = self._lost[:count] > 0
+        return missing
 
     def skip(self, frames: int, count: int) -> None:
         """The clock moved on without us: what was due then is not played."""
         step = min(frames, FRAMES)
         index = np.arange(count)
+        first = (self._read[:count] + (FRAME - 1)) // FRAME
         for offset in range(step):
-            self._fill[index, (self._read[:count] // FRAME + offset) % FRAMES] = 0
+            self._fill[index, (first + offset) % FRAMES] = 0
         self._read[:count] += frames * FRAME
 
-    def _give_back(self, count: int) -> None:
-        """At the end of a window: shrink the delay of legs whose margin never ran low."""
-        margin = self._margin[:count] // FRAME
-        heard = self._margin[:count] < _NO_MARGIN
-        rich = heard & (margin >= _LOW_FRAMES)
-        self._worst[:count] = np.where(rich, np.minimum(self._worst[:count], margin), _NO_MARGIN)
-        self._spare[:count] = np.where(rich, self._spare[:count] + 1, 0)
-        self._margin[:count] = _NO_MARGIN
-        for slot in np.flatnonzero(rich):
-            spare = int(margin[slot]) - FIRST_DEPTH
-            if spare >= _HASTY_FRAMES:
-                frames = spare // 2
-            elif self._spare[slot] >= _PATIENCE:
-                frames = 1
-            else:
-                continue
-            start = int(self._read[slot]) // FRAME
-            for offset in range(frames):
-                self._fill[slot, (start + offset) % FRAMES] = 0
-            self._read[slot] += frames * FRAME
+    # --- making up what is missing ------------------------------------------------------------
+
+    def _where(self, slots: _Int, start: _Int, count: int) -> _Int:
+        """Of `count` samples from each `start` on: where they are in `data`, flat."""
+        return slots[:, None] * RING + (start[:, None] + np.arange(count)) % RING
+
+    def _gather(self, slots: _Int, start: _Int, count: int) -> g711.Bytes:
+        return self.data.reshape(-1)[self._where(slots, start, count)]
+
+    def _between(self, slots: _Int, start: _Int) -> g711.Bytes:
+        """One frame from anywhere; much cheaper than `_gather` where the ring does not end."""
+        at = start % RING
+        within = np.minimum(at, RING - FRAME)
+        found: g711.Bytes = self._windows[0][slots, within]
+        around = np.flatnonzero(at != within)
+        if len(around):
+            found[around] = self._gather(slots[around], start[around], FRAME)
+        return found
+
+    def _sound(self, slots: _Int, start: _Int, count: int) -> npt.NDArray[np.float32]:
+        return g711.ULAW_FLOAT[self._gather(slots, start, count)]
+
+    def _mend(self, slots: _Int, start: _Int, fill: npt.NDArray[np.int32]) -> None:
+        """Make the frames at `start` whole, of which `fill` samples have come."""
+        gone = fill <= 0
+        if gone.all():
+            self._fill_in(slots, start)
+            return
+        whole = fill >= FRAME
+        part = ~gone & ~whole
+        if gone.any():
+            self._fill_in(slots[gone], start[gone])
+        if whole.any():
+            self._join(slots[whole], start[whole])
+        if part.any():
+            self._mend_part(slots[part], start[part], fill[part].astype(np.int64))
+
+    def _mend_part(self, slots: _Int, start: _Int, fill: _Int) -> None:
+        """Frames of which one half came: another packet than that of the rest was lost, or a line
+        has run dry."""
+        silent = self._gather(slots, start, FRAME) == g711.ULAW_SILENCE
+        time = np.arange(FRAME)
+        tail = (silent | (time < fill[:, None])).all(axis=1)
+        head = ~tail & (silent | (time >= FRAME - fill[:, None])).all(axis=1)
+        begun = self._lost[slots] > 0
+        self._join(slots[begun & ~head], start[begun & ~head])
+        if tail.any():
+            rows, ends = slots[tail], (start + fill)[tail]
+            self._begin_loss(rows, ends)
+            self._write_part(rows, ends, (FRAME - fill)[tail])
+            self.concealed[rows] += 1
+        if head.any():
+            rows, holes = slots[head], (FRAME - fill)[head]
+            fresh = self._lost[rows] == 0
+            self._begin_loss(rows[fresh], start[head][fresh])
+            on = self._lost[rows] < plc.LENGTH
+            self._write_part(rows[on], start[head][on], holes[on])
+            self.concealed[rows[on]] += 1
+            self._join(rows, start[head] + holes)
+
+    def _write_part(self, slots: _Int, start: _Int, length: _Int) -> None:
+        made = _encode(self._instead(slots, start, self._lost[slots], FRAME))
+        mask = np.arange(FRAME) < length[:, None]
+        self.data.reshape(-1)[self._where(slots, start, FRAME)[mask]] = made[mask]
+        self._lost[slots] += length
+
+    def _begin_loss(self, slots: _Int, start: _Int, brief: bool = False) -> None:
+        """What comes from `start` on is missing: prepare what is heard instead; of a `brief` loss
+        the end is there already."""
+        if not len(slots):
+            return
+        told = self._told(slots)
+        self._noise.start(slots, self._noise.wanted(slots, told))
+        # The far end said that it would be silent: there is nothing to conceal.
+        self._lost[slots[told]] = plc.LENGTH
+        slots, start = slots[~told], start[~told]
+        if len(slots):
+            self._plc.begin(slots, self._sound(slots, start - plc.HISTORY, plc.HISTORY), brief)
+
+    def _told(self, slots: _Int) -> npt.NDArray[np.bool_]:
+        return self._comfort[slots] > self._sequence[slots]
+
+    def _fill_in(self, slots: _Int, start: _Int) -> None:
+        """Whole frames that are missing."""
+        fresh = self._lost[slots] == 0
+        next_frame = (start // FRAME + 1) % FRAMES
+        brief = bool((self._fill[slots[fresh], next_frame[fresh]] >= FRAME).all())
+        self._begin_loss(slots[fresh], start[fresh], brief)
+        lost = self._lost[slots]
+        self._lost[slots] = lost + FRAME
+        voice = lost < plc.LENGTH
+        if voice.any():
+            self._conceal(slots[voice], start[voice], lost[voice])
+        if not voice.all():
+            self._hush(slots[~voice], start[~voice], lost[~voice])
+
+    def _conceal(self, slots: _Int, start: _Int, lost: _Int) -> None:
+        frames = self.data.reshape(self.capacity, FRAMES, FRAME)
+        where = start // FRAME % FRAMES
+        made = self._instead(slots, start, lost, FRAME)
+        after = (where + 1) % FRAMES
+        seen = self._fill[slots, after] >= FRAME
+        if seen.any():
+            # The next frame is here already: make one that leads to it, and nothing is to join.
+            rows = slots[seen]
+            made[seen] = self._plc.bridge(
+                rows, lost[seen], g711.ULAW_FLOAT[frames[rows, after[seen]]]
+            )
+            self._lost[rows] = 0
+        frames[slots, where] = _encode(made)
+        self.concealed[slots] += 1
+
+    def _hush(self, slots: _Int, start: _Int, lost: _Int) -> None:
+        """Frames of noise, or silence if that is what the far end is like."""
+        told = self._told(slots)
+        frames = self.data.reshape(self.capacity, FRAMES, FRAME)
+        where = start // FRAME % FRAMES
+        frames[slots, where] = g711.ULAW_SILENCE
+        if not ((lost < _NOISE_SAMPLES) | told | (self._noise.level(slots) > 0)).any():
+            return
+        wanted = self._noise.wanted(slots, told)
+        tired = np.where(
+            told,
+            self._tick - self._comfort_tick[slots] > _COMFORT_TICKS,
+            lost >= _NOISE_SAMPLES,
+        )
+        wanted[tired] = 0
+        loud = (wanted > 0) | (self._noise.level(slots) > 0)
+        if loud.any():
+            rows = slots[loud]
+            noise = self._noise.make(rows, start[loud], FRAME, told[loud])
+            noise *= self._noise.follow(rows, wanted[loud])
+            frames[rows, where[loud]] = _encode(noise)
+
+    def _instead(self, slots: _Int, start: _Int, lost: _Int, count: int) -> npt.NDArray[np.float32]:
+        """What is heard of `count` samples from `start` on, `lost` after the loss began, if they
+        are missing."""
+        made, gain = self._plc.take(slots, lost, count)
+        level = self._noise.level(slots)
+        loud = np.flatnonzero((level > 0) & (gain[:, -1] < 1))
+        if len(loud):
+            rows = slots[loud]
+            noise = self._noise.make(rows, start[loud], count, self._told(rows))
+            made[loud] += noise * level[loud, None] * (1 - gain[loud])
+        return made
+
+    def _join(self, slots: _Int, start: _Int) -> None:
+        """From `start` on there is sound again: what was made up turns into it."""
+        lost = self._lost[slots]
+        self._join_on(slots, start, lost)
+        self._lost[slots] = 0
+
+    def _join_on(self, slots: _Int, start: _Int, lost: _Int) -> None:
+        audible = (lost < plc.LENGTH) | (self._noise.level(slots) > 0)
+        if not audible.all():
+            slots, start, lost = slots[audible], start[audible], lost[audible]
+        if not len(slots):
+            return
+        overlap = self._plc.overlap(slots, lost)
+        old = self._instead(slots, start, lost, plc.MAX_OVERLAP)
+        where = self._where(slots, start, plc.MAX_OVERLAP)
+        codes = self.data.reshape(-1)[where]
+        time = np.arange(1, plc.MAX_OVERLAP + 1)
+        weight = (time / (overlap + 1)[:, None]).astype(np.float32)
+        mixed = old + weight * (g711.ULAW_FLOAT[codes] - old)
+        self.data.reshape(-1)[where] = np.where(weight < 1, _encode(mixed), codes)
+
+    # --- the delay ----------------------------------------------------------------------------
+
+    def _straighten(self, slots: _Int) -> None:
+        """A reader that left the border of frames goes back to it where nothing is heard."""
+        rows = slots[self._lost[slots] >= plc.LENGTH]
+        if len(rows):
+            off = self._read[rows] % FRAME
+            self._read[rows] += np.where(off >= FRAME // 2, FRAME - off, -off)
+
+    def _settle(self, count: int, fill: npt.NDArray[np.int32]) -> None:
+        """After a frame was read: readers that owe something gain or fall back, where this is not
+        heard; `fill` is what that frame was made of."""
+        debt = self._depth.debt[:count]
+        rows = np.flatnonzero(debt)
+        if not len(rows):
+            self._depth.owing = False
+            return
+        self._settle_unheard(rows, fill)
+        # Large debts are paid every tick, small ones may look for a good place more cheaply.
+        urgent = (np.abs(debt[rows]) >= MUCH) | (self._depth.due[rows] <= self._tick)
+        turns = max(4, len(rows) // _LOOKING)
+        rows = rows[urgent | ((rows + self._tick) % turns == 0)]
+        rows = rows[(self._lost[rows] == 0) & (fill[rows] >= FRAME)]
+        start = self._read[rows] - FRAME
+        ahead = (start + (2 * FRAME - 1)) // FRAME % FRAMES
+        gain = (debt[rows] > 0) & (self._fill[rows, ahead] >= FRAME)
+        if gain.any():
+            samples = self._sound(rows[gain], start[gain], stretch.AHEAD)
+            made = stretch.shorter(samples, debt[rows[gain]])
+            self._seam(rows[gain], samples[:, : stretch.SEAM], *made, 1)
+        fall = debt[rows] < 0
+        if fall.any():
+            before = start[fall] - stretch.LONGEST
+            samples = self._sound(rows[fall], before, stretch.AHEAD)
+            made = stretch.longer(samples, -debt[rows[fall]])
+            here = samples[:, stretch.LONGEST : stretch.LONGEST + stretch.SEAM]
+            self._seam(rows[fall], here, *made, -1)
+
+    def _settle_unheard(self, rows: _Int, fill: npt.NDArray[np.int32]) -> None:
+        """While the far end is silent a reader may go where it likes, by whole frames."""
+        rows = rows[(self._lost[rows] > plc.LENGTH) & (fill[rows] <= 0)]
+        if not len(rows):
+            return
+        debt = self._depth.debt[rows]
+        ahead = (self._read[rows] + (FRAME - 1)) // FRAME % FRAMES
+        gain = (debt >= FRAME // 2) & (self._fill[rows, ahead] <= 0)
+        fall = debt <= -FRAME // 2
+        step = np.where(gain, FRAME, np.where(fall, -FRAME, 0))
+        self._read[rows] += step
+        self._depth.debt[rows] = np.where(np.abs(debt) < FRAME // 2, 0, debt - step)
+        self._depth.fell[rows[fall]] = True
+
+    def _seam(
+        self,
+        slots: _Int,
+        samples: npt.NDArray[np.float32],
+        made: npt.NDArray[np.float32],
+        lag: _Int,
+        alike: npt.NDArray[np.float32],
+        sign: int,
+    ) -> None:
+        """Let these hear the frames `made` instead, where it is good or must be."""
+        waited = self._tick - self._depth.due[slots]
+        power = np.einsum("ij,ij->i", samples, samples) / samples.shape[1]
+        good = (
+            (alike >= np.where(waited >= 0, _FAIR, _SMOOTH))
+            | (power < _QUIET_POWER)
+            | (waited >= _FORCED_TICKS)
+        )
+        slots, lag = slots[good], lag[good]
+        if not len(slots):
+            return
+        self._ulaw[slots] = _encode(made[good])
+        before = (self._read[slots] - 1) // FRAME
+        self._read[slots] += sign * lag
+        after = (self._read[slots] + (FRAME - 1)) // FRAME
+        if sign > 0:
+            # The frame that was read ahead of its time.
+            passed = after > before + 1
+            self._fill[slots[passed], after[passed] - 1 & (FRAMES - 1)] = 0
+        else:
+            again = after <= before
+            self._fill[slots[again], after[again] % FRAMES] = FRAME
+            self._depth.fell[slots] = True
+        for slot in slots[self._streamed[slots] > 0]:
+            self._rebase(int(slot))
+        left = self._depth.debt[slots] - sign * lag
+        self._depth.debt[slots] = np.where(sign * left < stretch.SHORTEST, 0, left)
+
+    def _rebase(self, slot: int) -> None:
+        """Bring the reader of a line back onto the border of frames by moving what it is going to
+        read, and what it has read lately: a line's samples need no fixed place, and come so close
+        to their time that a reader between two frames would miss the end of the second."""
+        read, border = int(self._read[slot]), self._border(slot)
+        end = int(self._newest[slot] + self._timestamp[slot])
+        first, last = border // FRAME, end // FRAME
+        frames = np.arange(first, last) % FRAMES
+        if last - first > FRAMES // 2 or not (self._fill[slot, frames] >= FRAME).all():
+            return
+        which, start = np.array([slot]), np.array([read - plc.HISTORY])
+        kept = self._gather(which, start, end - read + plc.HISTORY)
+        move = border - read
+        self.data.reshape(-1)[self._where(which, start + move, kept.shape[1])] = kept
+        self._read[slot] = border
+        self._newest[slot] += move
+        for frame in range(first, (end + move) // FRAME + 1):
+            self._fill[slot, frame % FRAMES] = min(FRAME, end + move - frame * FRAME)
+
+    def _look_back(self, count: int) -> None:
+        """Twice a second: is the delay of each leg what it should be? And how does its far end's
+        clock run?"""
+        part, margin = slice(0, count), self._margin[:count]
+        heard, streamed = self.heard[part], self._streamed[part]
+        line = streamed > 0
+        self._depth.look(margin, self._newest[part] - self._read[part], line, self._tick)
+        margin[:] = NO_MARGIN
+        theirs = np.where(line, streamed, self._timestamp[part]) & 0xFFFFFFFF
+        self._drift.look(heard * FRAME, theirs, heard >= self._tick - 1)
 
     # --- figures --------------------------------------------------------------------------
 
@@ -409,6 +808,15 @@ class Jitter:
         expected = int(self._sequence[slot] - self._first_sequence[slot]) + 1
         return expected - int(self.received[slot])
 
+    def ppm(self, slot: int) -> float | None:
+        """By how much the clock of this leg's far end is faster than ours, in millionths; None
+        before a minute of it."""
+        return self._drift.ppm(slot)
+
     def delay_ms(self, slot: int) -> float:
         """How far ahead of the reader the newest packet of this leg landed."""
         return (int(self._newest[slot]) - int(self._read[slot])) / 8
+
+
+def _encode(samples: npt.NDArray[np.float32]) -> g711.Bytes:
+    return g711.ulaw_encode(np.rint(np.clip(samples, -32124, 32124)).astype(np.int16))

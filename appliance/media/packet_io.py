@@ -2,7 +2,8 @@
 
 Nothing here waits and nothing wakes up for a packet: each tick asks once which sockets hold
 something and reads them, in rounds of one packet a leg, so that the usual packets of all legs are
-placed by a few numpy calls, and sends one packet per leg from the rows of one array.
+placed by a few numpy calls, and sends one packet per leg from the rows of one array. How packets
+move between sockets and rows is the matter of `appliance.media.datagrams`.
 
 **Whose packets count (symmetric RTP).** A socket is connected, and the kernel drops what strangers
 send. It stays unconnected only to find out where a leg really sends from, for `LEARN_TICKS` after
@@ -24,19 +25,27 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import itertools
 import random
-import select
 import socket
 import time
-from collections.abc import Callable, Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from appliance.media import g711, rtp
+from appliance.media import g711, rtcp, rtp
+from appliance.media.datagrams import FEW, PACKET, Datagrams, Rows, best
 from appliance.media.engine import Engine, Leg
 from appliance.media.jitter import FRAME
+from appliance.media.protocol import SrtpKeys
+from appliance.media.quality import Far
+from appliance.media.relay import Kinds, Relay
+from appliance.media.rtcp_io import Address, LegRtcp, RtcpIO, disconnect
+from appliance.media.slots import together
+
+if TYPE_CHECKING:
+    from appliance.media.srtp import Srtp
 
 LEARN_TICKS: Final = 250
 _SAME_HOST_PACKETS: Final = 2
@@ -44,14 +53,18 @@ _OTHER_HOST_PACKETS: Final = 5
 _ROUNDS: Final = 16
 """Packets a leg may hand over in one tick; a flood of more waits in its own socket."""
 _ROW: Final = 2048
-_ROOM: Final = 640
-"""Bytes of a packet that are kept: 60 ms of audio and any header that makes sense."""
-_RTCP_TICKS: Final = 250
-"""5 s, RFC 3550 section 6.2."""
+_STEADY_TICKS: Final = 10
+"""A stream that was plain for 200 ms may be passed on."""
+_CHOICE_TICKS: Final = 5
+_QUIET_TICKS: Final = 5
+"""After 100 ms without a packet the mix, which knows what to do about it, takes over."""
+_MAX_BURST: Final = 12
+"""Frames that are sent at once when a leg begins to be passed on: all that was not heard yet."""
+_FEW_LEGS: Final = 4 * FEW
 _EXPEDITED: Final = 0xB8
 """DSCP EF in the type-of-service byte (RFC 3246)."""
 
-Address = tuple[str, int]
+_I64 = npt.NDArray[np.int64]
 
 
 class PortTaken(Exception):
@@ -110,10 +123,11 @@ class _Port:
         self.slot = leg.slot
         self.host = host
         self.rtp = _bind(host, port)
-        self.rtcp: socket.socket | None = None
-        # Reports are a courtesy: a leg works without them.
-        with contextlib.suppress(OSError):
-            self.rtcp = _bind(host, port + 1)
+        self.reports: LegRtcp
+        self.rtcp_remote: Address | None = None
+        """Where the peer wants its reports, if it said so."""
+        self.rtcp_mux = False
+        self.srtp: Srtp | None = None
         self.remote: Address | None = None
         """Where we send; None before `aim`."""
         self.signalled: Address | None = None
@@ -125,19 +139,12 @@ class _Port:
         self.event_send: int | None = None
         self.send = False
         self.receive = False
+        self.packets = 0
+        self.octets = 0
+        """Sent one by one; see `PacketIO._sent`."""
         self.receiver = rtp.EventReceiver()
         self.sender = rtp.EventSender()
         self.ssrc = random.getrandbits(32)
-        self.index = -1
-        """Place among those that send, -1 for one that does not."""
-        self.packets = 0
-        self.octets = 0
-        self.sr_middle = 0
-        self.sr_at = 0.0
-        self.lost_before = 0
-        self.expected_before = 0
-        self.report: rtp.ReportBlock | None = None
-        """What the other side last said about what we send."""
 
     def settle(self, address: Address) -> None:
         """Send there and hear nobody else from now on."""
@@ -145,14 +152,38 @@ class _Port:
         with contextlib.suppress(OSError):
             self.rtp.connect(address)
             self.connected = True
-        if self.rtcp is not None:
-            with contextlib.suppress(OSError):
-                self.rtcp.connect((address[0], min(address[1] + 1, 65535)))
+        self.aim_reports(address)
+
+    def secure(self, keys: SrtpKeys | None) -> None:
+        """Encrypt with these keys from now on, or not at all."""
+        if keys is None:
+            self.srtp = None
+        elif self.srtp is None:
+            # Loaded when the first leg needs it.
+            from appliance.media.srtp import Srtp
+
+            self.srtp = Srtp(keys)
+        else:
+            self.srtp.change(keys)
+        self.reports.srtp = self.srtp
+
+    def plain(self, data: bytes) -> bytes:
+        """What came, without its encryption; empty when it is not for us."""
+        if self.srtp is None or rtcp.is_rtcp(data):
+            return data
+        return self.srtp.unprotect(data)
+
+    def aim_reports(self, address: Address) -> None:
+        there = self.rtcp_remote if address == self.signalled else None
+        self.reports.aim(address, there, self.send_now if self.rtcp_mux else None)
+
+    def send_now(self, data: bytes | memoryview) -> int:
+        if self.connected:
+            return self.rtp.send(data)
+        return 0 if self.remote is None else self.rtp.sendto(data, self.remote)
 
     def close(self) -> None:
         self.rtp.close()
-        if self.rtcp is not None:
-            self.rtcp.close()
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -169,43 +200,90 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 class PacketIO:
-    """The RTP legs' sockets. `receive` and `send` are called once a tick each."""
+    """The RTP legs' sockets. `receive` and `send` are called once a tick each; `pass_on` between
+    ticks while somebody is passed on (`relaying`), see `appliance.media.relay`."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, sockets: Datagrams | None = None) -> None:
         self._engine = engine
+        self.sockets = best() if sockets is None else sockets
+        self.relay_legs = 64
+        """With more legs than this everything goes through the mix: it costs less."""
+        self._crowded = False
         self._ports: dict[int, _Port] = {}
+        self._by_slot: dict[int, _Port] = {}
         self._learning: list[_Port] = []
-        self._sending: list[_Port] = []
+        self._loose: list[_Port] = []
+        """Ports that send but are not connected yet."""
         self._pressing: set[_Port] = set()
         """Ports that have keys to send."""
+        self._secured = False
+        """Whether any port is encrypted."""
         self._unmarked: set[_Port] = set()
         """Ports whose next packet begins a talk spurt."""
-        self._ready = select.epoll()
-        self._reports_ready = select.epoll()
-        self._readers: dict[int, tuple[_Port, Callable[[memoryview], int]]] = {}
-        self._reporters: dict[int, _Port] = {}
-        self._packets: npt.NDArray[np.int64] = np.empty(0, np.int64)
+        self._rtcp = RtcpIO(engine, self._sent)
+        self._relay = Relay(0)
+        self._sequence: _I64 = np.zeros(0, np.int64)
+        """What the next packet of each slot has."""
+        self._timestamp = np.zeros(0, np.int64)
+        """What the last packet of each slot had, or would have had at this tick."""
+        self._advance = np.zeros(0, np.int64)
+        """By how much that moves on in a tick."""
+        self._packets = np.zeros(0, np.int64)
+        self._kind = np.zeros(0, np.int64)
+        """Payload type of the audio that is taken from each slot, 255 for none."""
+        self._wired = np.zeros(0, np.bool_)
+        self._gives = np.zeros(0, np.bool_)
+        """Whether something is sent to this slot."""
+        self._alone = np.zeros(0, np.bool_)
+        """Whether that goes packet by packet: encrypted, or not connected yet."""
+        self._steady = np.zeros(0, np.int64)
+        """Ticks in a row with nothing but the usual packets."""
+        self._who = np.zeros(0, np.int64)
+        """Slot of each row that was received and not looked at yet."""
+        self._passed: set[int] = set()
+        """Rows of key events that were passed on."""
+        self._last_row = np.zeros(0, np.int64)
+        self._rows = 0
+        self._batches: list[int] = []
+        """First rows of what came together."""
+        self._direct: dict[int, int] = {}
+        """Slots that are passed on, and to whom."""
+        self._waiting: set[int] = set()
+        """Slots that the mix does not speak to until it has caught up."""
+        self._entering: list[tuple[int, int]] = []
+        self._chosen: _I64 | None = None
+        """The routes at the last choice of paths."""
         self._capacity = 0
-        self._grow(64)
+        self._grow(32)
 
     def _grow(self, capacity: int) -> None:
-        self._rows = np.zeros((capacity, _ROOM), np.uint8)
-        self._row_views = [memoryview(row) for row in self._rows]  # type: ignore[arg-type]
-        self._slots = np.zeros(capacity, np.int64)
-        self._sizes = np.zeros(capacity, np.int64)
-        self._types = np.zeros(capacity, np.int64)
-        self._out = np.zeros((capacity, rtp.HEADER_BYTES + FRAME), np.uint8)
-        self._out[:, 0] = 0x80
-        self._out_views = [memoryview(row) for row in self._out]  # type: ignore[arg-type]
-        sequence = np.zeros(capacity, np.int64)
-        timestamp = np.zeros(capacity, np.int64)
-        if self._capacity:
-            sequence[: self._capacity] = self._sequence
-            timestamp[: self._capacity] = self._timestamp
-        self._sequence: npt.NDArray[np.int64] = sequence
-        self._timestamp: npt.NDArray[np.int64] = timestamp
+        self.sockets.reserve(2 * capacity)
+        self._relay.reserve(capacity)
+        for name, width, fill in (
+            ("_sequence", 1, 0),
+            ("_timestamp", 1, 0),
+            ("_advance", 1, FRAME),
+            ("_packets", 1, 0),
+            ("_kind", 1, 255),
+            ("_wired", 1, 0),
+            ("_gives", 1, 0),
+            ("_alone", 1, 0),
+            ("_steady", 1, 0),
+            ("_last_row", 1, 0),
+            ("_who", 2, 0),
+        ):
+            old = getattr(self, name)
+            new = np.full(width * capacity, fill, old.dtype)
+            new[: len(old)] = old
+            setattr(self, name, new)
+        self._steps = np.arange(2 * capacity)
+        self._out = Rows(capacity, PACKET)
+        self._heads = self._out.array[:, : rtp.HEADER_BYTES]
+        self._heads[:, 0] = 0x80
+        self._numbers = self._heads[:, 2:4].view(">u2")[:, 0]
+        self._words = self._heads[:, 4:12].view(">u4")
         self._capacity = capacity
-        self._plan_sending()
+        self._plan()
 
     # --- legs -------------------------------------------------------------------------------
 
@@ -215,15 +293,17 @@ class PacketIO:
             opened = _Port(leg, host, port)
         except (OSError, OverflowError) as error:
             raise PortTaken(f"RTP port {port} of {host} cannot be opened: {error}") from None
-        if leg.slot >= self._capacity:
-            self._grow(max(2 * self._capacity, leg.slot + 1))
-        self._ports[leg.number] = opened
-        self._sequence[leg.slot] = random.getrandbits(16)
-        self._timestamp[leg.slot] = random.getrandbits(32)
+        slot = leg.slot
+        if slot >= self._capacity:
+            self._look_at_rows()
+            self._grow(max(2 * self._capacity, slot + 1))
+        self._ports[leg.number] = self._by_slot[slot] = opened
+        self._sequence[slot] = random.getrandbits(16)
+        self._timestamp[slot] = random.getrandbits(32)
+        self._advance[slot] = FRAME
+        self._packets[slot] = self._steady[slot] = 0
         self._unmarked.add(opened)
-        if opened.rtcp is not None:
-            self._reporters[opened.rtcp.fileno()] = opened
-            self._reports_ready.register(opened.rtcp, select.EPOLLIN)
+        opened.reports = self._rtcp.open(leg, opened.ssrc, host, lambda: _bind(host, port + 1))
         leg.send_keys = lambda digits: self._press(opened, digits)
 
     def aim(
@@ -236,6 +316,9 @@ class PacketIO:
         send: bool,
         receive: bool,
         signalling_host: str | None = None,
+        rtcp_port: int | None = None,
+        rtcp_mux: bool = False,
+        srtp: SrtpKeys | None = None,
     ) -> None:
         """Where the leg sends and what it speaks; may come again. Unknown legs do nothing."""
         port = self._ports.get(number)
@@ -246,39 +329,49 @@ class PacketIO:
             usable = not ipaddress.IPv4Address(host).is_unspecified and 0 < to < 65536
         except ValueError:
             usable = False
+        self._part(port.slot)
         # A held leg may be aimed at 0.0.0.0 (RFC 3264 section 8.4, the old way).
         port.send, port.receive = send and usable, receive and usable
         port.payload_type = g711.PCMA if payload_type == g711.PCMA else g711.PCMU
         port.event_send, port.event_receive = event_send, event_receive
         port.leg.has_events = False
+        port.rtcp_remote = None if rtcp_port is None else (host, rtcp_port)
+        port.rtcp_mux = rtcp_mux
+        port.secure(srtp)
+        self._secured = any(other.srtp is not None for other in self._ports.values())
         if usable and remote != port.signalled:
             port.signalled = port.remote = remote
             if port.connected:
                 # Another address: this socket has to listen to more than the old one again.
-                _disconnect(port.rtp)
                 self._unread(port)
+                disconnect(port.rtp)
                 port.connected = False
             _empty(port.rtp)
             port.latch = Latch(remote, port.host, signalling_host)
             port.learn_until = self._engine.now + LEARN_TICKS
+        if port.remote is not None:
+            port.aim_reports(port.remote)
         self._engine.expect_audio(number, port.receive)
         self._plan()
 
     def close(self, number: int) -> None:
+        if number in self._ports:
+            self._rtcp.close(number)
         port = self._ports.pop(number, None)
         if port is not None:
+            self._part(port.slot)
+            self._go_on(port.slot)
             self._unread(port)
-            if port.rtcp is not None:
-                del self._reporters[port.rtcp.fileno()]
-                self._reports_ready.unregister(port.rtcp)
+            del self._by_slot[port.slot]
             self._pressing.discard(port)
             self._unmarked.discard(port)
             port.close()
             self._plan()
 
     def _unread(self, port: _Port) -> None:
-        if self._readers.pop(port.rtp.fileno(), None) is not None:
-            self._ready.unregister(port.rtp)
+        if self._wired[port.slot]:
+            self.sockets.remove(port.slot)
+            self._wired[port.slot] = False
 
     def _press(self, port: _Port, digits: str) -> bool:
         if port.event_send is None or not port.send:
@@ -290,35 +383,23 @@ class PacketIO:
     def _plan(self) -> None:
         ports = self._ports.values()
         self._learning = [port for port in ports if port.latch is not None]
+        self._kind[:] = 255
+        self._gives[:] = False
         for port in ports:
-            number = port.rtp.fileno()
-            if port.connected and number not in self._readers:
-                self._readers[number] = (port, port.rtp.recv_into)
-                self._ready.register(number, select.EPOLLIN)
-        self._plan_sending()
-
-    def _plan_sending(self) -> None:
-        self._count_sent()
-        for port in self._sending:
-            port.index = -1
-        self._sending = [port for port in self._ports.values() if port.send]
-        for index, port in enumerate(self._sending):
-            port.index = index
-        self._senders = [_sender(port) for port in self._sending]
-        self._send_slots = np.array([port.slot for port in self._sending], np.int64)
-        types = np.array([port.payload_type for port in self._sending], np.uint8)
-        self._send_alaw = np.flatnonzero(types == g711.PCMA)
-        self._send_types = types
-        ssrc = np.array([port.ssrc for port in self._sending], ">u4")
-        self._out[: len(self._sending), 8:12] = ssrc.view(np.uint8).reshape(-1, 4)
-        self._packets = np.zeros(len(self._sending), np.int64)
-
-    def _count_sent(self) -> None:
-        """Carry over to the ports how many frames of audio were sent."""
-        for port, packets in zip(self._sending, self._packets.tolist(), strict=True):
-            port.packets += packets
-            port.octets += packets * FRAME
-        self._packets[:] = 0
+            if port.connected and not self._wired[port.slot]:
+                self.sockets.add(port.slot, port.rtp)
+                self._wired[port.slot] = True
+            if port.receive:
+                self._kind[port.slot] = port.payload_type
+            self._gives[port.slot] = port.send
+            self._heads[port.slot, 1] = port.payload_type
+            self._words[port.slot, 1] = port.ssrc
+            self._alone[port.slot] = port.srtp is not None or not port.connected
+        self._loose = [port for port in ports if port.send and self._alone[port.slot]]
+        self._sending = self._gives.nonzero()[0]
+        self._alaw = np.array(
+            sorted(port.slot for port in ports if port.payload_type == g711.PCMA), np.int64
+        )
 
     # --- receiving --------------------------------------------------------------------------
 
@@ -326,57 +407,151 @@ class PacketIO:
         """Put everything that has come into the engine's ring."""
         if self._learning:
             self._learn()
-        for _ in range(_ROUNDS):
-            if not self._round():
-                break
-        if self._engine.now % 10 == 0:
-            self._reports()
+        self._gather_all(_ROUNDS)
+        self._look_at_rows()
+        self._choose_paths()
+        self._rtcp.tick()
 
-    def _round(self) -> bool:
-        """One packet of each port that has any; whether there was one."""
-        events = self._ready.poll(0, len(self._readers) + 1)
-        got: list[_Port] = []
-        views, readers = self._row_views, self._readers
-        lengths: list[int] = []
-        for number, _ in events:
-            port, read = readers[number]
-            try:
-                lengths.append(read(views[len(got)]))
-            except OSError:
-                # The other side's "port unreachable": it may still come up.
+    def pass_on(self) -> None:
+        """Between ticks: send on what can be sent on, keep everything for the tick. Who sent two
+        packets at once waits with the second for the next time, which is soon."""
+        self._gather_all(1)
+
+    def _gather_all(self, rounds: int) -> None:
+        if self._direct and len(self._by_slot) <= _FEW_LEGS:
+            for _ in range(rounds):
+                if not self._gather_few():
+                    return
+        else:
+            self._gather(rounds)
+
+    def _gather(self, rounds: int) -> None:
+        """Read what has come, in rounds of one packet a leg."""
+        relaying = self.relaying
+        for _ in range(rounds):
+            if self._rows + len(self._by_slot) > len(self._who):
+                self._look_at_rows()
+            first = self._rows
+            slots = self.sockets.receive(first)
+            if slots is None:
+                return
+            if not len(slots):
                 continue
-            got.append(port)
-        count = len(got)
-        if not count:
-            return bool(events)
-        sizes = self._sizes
-        sizes[:count] = lengths
-        self._slots[:count] = [port.slot for port in got]
-        self._types[:count] = [port.payload_type if port.receive else 255 for port in got]
-        placed = self._engine.ring.put_batch(
-            self._slots[:count], self._rows, self._sizes[:count], self._types[:count]
-        )
-        if not placed.all():
-            for index in np.flatnonzero(~placed):
-                packet = rtp.parse(views[index][: sizes[index]])
-                if packet is not None:
-                    self._take(got[index], packet)
+            self._rows = last = first + len(slots)
+            self._who[first:last] = slots
+            self._batches.append(first)
+            if self._secured:
+                self._open_rows(first, last)
+            if relaying:
+                self._forward(first, last)
+
+    def _gather_few(self) -> bool:
+        """One packet each of a few legs, one by one: for so few it costs less. Whether there may
+        be more."""
+        if self._rows + len(self._by_slot) > len(self._who):
+            self._look_at_rows()
+        sockets, first = self.sockets, self._rows
+        got = sockets.receive_each(first)
+        if not got:
+            return False
+        self._rows = last = first + len(got)
+        self._who[first:last] = [slot for slot, _ in got]
+        self._batches.append(first)
+        if self._secured:
+            self._open_rows(first, last)
+        relay, now = self._relay, self._engine.now
+        for row, (slot, size) in enumerate(got, first):
+            listener = self._direct.get(slot)
+            if listener is None:
+                continue
+            port = self._by_slot[slot]
+            if port.srtp is not None:
+                size = int(sockets.sizes[row])
+            view = sockets.came.views[row]
+            header = bytes(view[: rtp.HEADER_BYTES])
+            made = relay.pass_one(slot, header, size, now)
+            if made is None:
+                continue
+            payload = view[rtp.HEADER_BYTES : size]
+            to = self._by_slot[listener]
+            if header[1] & 0x7F == port.event_receive:
+                self._passed.add(row)
+            elif port.payload_type != to.payload_type:
+                table = g711.ALAW_TO_ULAW_BYTES
+                if to.payload_type == g711.PCMA:
+                    table = g711.ULAW_TO_ALAW_BYTES
+                self._send_one(to, made + bytes(payload).translate(table), len(payload))
+                continue
+            # The ring is to get what came.
+            view[: rtp.HEADER_BYTES] = made
+            self._send_one(to, view[:size], len(payload))
+            view[: rtp.HEADER_BYTES] = header
         return True
 
-    def _take(self, port: _Port, packet: rtp.Packet) -> None:
+    def _open_rows(self, first: int, last: int) -> None:
+        """Take the encryption off the rows of those ports that have any."""
+        sockets = self.sockets
+        for row in range(first, last):
+            port = self._by_slot.get(int(self._who[row]))
+            if port is not None and port.srtp is not None and sockets.sizes[row] > 0:
+                view = sockets.came.views[row]
+                plain = port.plain(bytes(view[: sockets.sizes[row]]))
+                view[: len(plain)] = plain
+                sockets.sizes[row] = len(plain)
+
+    def _look_at_rows(self) -> None:
+        """What came since the last tick goes into the ring."""
+        count, batches = self._rows, self._batches
+        if not count:
+            return
+        self._rows, self._batches = 0, []
+        passed, self._passed = self._passed, set()
+        who = self._who[:count]
+        steps = self._steps[:count]
+        self._last_row[who] = steps
+        if (self._last_row[who] == steps).all():
+            self._put(0, count, passed)
+            return
+        # Somebody sent more than one packet.
+        for first, last in itertools.pairwise([*batches, count]):
+            self._put(first, last, passed)
+
+    def _put(self, first: int, last: int, passed: set[int]) -> None:
+        """Rows of different legs into the ring."""
+        sockets, slots = self.sockets, self._who[first:last]
+        placed = self._engine.ring.put_batch(
+            slots, sockets.came.array[first:last], sockets.sizes[first:last], self._kind[slots]
+        )
+        self._steady[slots] += 1
+        if placed.all():
+            return
+        for row in (first + np.flatnonzero(~placed)).tolist():
+            port = self._by_slot.get(int(self._who[row]))
+            if port is None or sockets.sizes[row] <= 0:
+                continue
+            data = sockets.came.views[row][: sockets.sizes[row]]
+            packet = rtp.parse(data)
+            if packet is not None:
+                self._take(port, packet, row in passed)
+            elif port.rtcp_mux:
+                port.reports.take(bytes(data), time.monotonic())
+
+    def _take(self, port: _Port, packet: rtp.Packet, passed: bool = False) -> None:
         """Any packet of the right sender that is not simply the next 20 ms."""
         if not port.receive:
             return
         ring = self._engine.ring
         if packet.payload_type in (g711.PCMU, g711.PCMA):
+            self._steady[port.slot] = 0
             ring.put(port.slot, packet)
         elif packet.payload_type == port.event_receive:
+            self._steady[port.slot] = 0
             ring.saw_other(port.slot)
             digit = port.receiver.packet(packet.timestamp, packet.payload)
             if digit is not None:
-                self._engine.key(port.leg, digit, "rfc4733")
+                self._engine.key(port.leg, digit, "rfc4733", passed)
         elif packet.payload_type == rtp.COMFORT_NOISE:
-            ring.saw_other(port.slot)
+            ring.comfort(port.slot, packet)
 
     def _learn(self) -> None:
         """Ports that do not know yet where their packets come from."""
@@ -389,7 +564,7 @@ class PacketIO:
                     data, source = port.rtp.recvfrom(_ROW)
                 except OSError:
                     break
-                packet = rtp.parse(data)
+                packet = rtp.parse(port.plain(data))
                 if packet is None or not port.receive:
                     continue
                 address = latch.packet(source, packet, port.payload_type)
@@ -415,162 +590,286 @@ class PacketIO:
             except OSError:
                 return
             if source == address:
-                packet = rtp.parse(data)
+                packet = rtp.parse(port.plain(data))
                 if packet is not None:
                     self._take(port, packet)
+
+    # --- passing on -------------------------------------------------------------------------
+
+    @property
+    def relaying(self) -> bool:
+        """Whether somebody hears packets as they come, between the ticks."""
+        return bool(self._direct)
+
+    def _forward(self, first: int, last: int) -> None:
+        """Send on what came in these rows, as far as its leg is passed on."""
+        relay, sockets = self._relay, self.sockets
+        rows: slice | _I64 = slice(first, last)
+        which = self._steps[rows]
+        slots = self._who[rows]
+        listeners = relay.to[slots]
+        if listeners.min() < 0:
+            which = which[listeners >= 0]
+            if not len(which):
+                return
+            rows, slots, listeners = which, self._who[which], listeners[listeners >= 0]
+        words = sockets.came.words
+        kept = words[rows].copy()
+        todo = relay.pass_on(slots, kept, sockets.sizes[rows], self._engine.now)
+        # The ring is to get what came: the rows are changed for the moment of sending only.
+        words[rows] = todo.words
+        if todo.audio is not None:
+            for index in todo.events:
+                row = int(which[index])
+                self._passed.add(row)
+                data = sockets.came.views[row][: sockets.sizes[row]]
+                payload = int(sockets.sizes[row]) - rtp.HEADER_BYTES
+                self._send_one(self._by_slot[int(listeners[index])], data, payload)
+            which, slots, listeners = which[todo.audio], slots[todo.audio], listeners[todo.audio]
+        recoded = which[relay.recoded[slots]]
+        if len(recoded):
+            payloads = sockets.came.array[:, rtp.HEADER_BYTES : PACKET]
+            said = payloads[recoded]
+            from_alaw = (self._kind[self._who[recoded]] == g711.PCMA)[:, None]
+            payloads[recoded] = np.where(
+                from_alaw, g711.ALAW_TO_ULAW[said], g711.ULAW_TO_ALAW[said]
+            )
+            self._transmit(sockets.came, which, listeners)
+            payloads[recoded] = said
+        else:
+            self._transmit(sockets.came, which, listeners)
+        words[rows] = kept
+
+    def _choose_paths(self) -> None:
+        """Who is passed on from now on, and who is not any more."""
+        relay, engine, current = self._relay, self._engine, self._relay.to
+        sources, listeners = engine.through
+        if not self._direct and (not len(sources) or not self.relay_legs):
+            return
+        changed = sources is not self._chosen or self._pressing or relay.upset
+        if not changed and engine.now % _CHOICE_TICKS:
+            # Nothing that would be heard at once.
+            return
+        self._chosen, relay.upset = sources, False
+        wanted = np.full(self._capacity, -1, np.int64)
+        if not self._full():
+            usable = np.maximum(sources, listeners) < self._capacity
+            sources, listeners = sources[usable], listeners[usable]
+            going = current[sources] == listeners
+            usable = (
+                self._wired[sources]
+                & self._wired[listeners]
+                & (self._kind[sources] != 255)
+                & self._gives[listeners]
+                & ~relay.broken[sources]
+                & (going | (self._steady[sources] >= _STEADY_TICKS))
+                & (relay.wait[listeners] == 0)
+                & (engine.now - engine.ring.heard[sources] < _QUIET_TICKS)
+            )
+            wanted[sources[usable]] = listeners[usable]
+            for port in self._pressing:
+                wanted[wanted == port.slot] = -1
+        relay.broken[:] = False
+        changed = (wanted != current).nonzero()[0].tolist()
+        for source in changed:
+            if current[source] >= 0:
+                self._leave(source)
+        self._entering = [(s, int(wanted[s])) for s in changed if wanted[s] >= 0]
+
+    def _full(self) -> bool:
+        """Whether there are too many legs to pass packets on. Some have to go before there are
+        few enough again: each change is a step in everybody's delay."""
+        most = self.relay_legs * 3 // 4 if self._crowded else self.relay_legs
+        self._crowded = len(self._by_slot) > most
+        return self._crowded
+
+    def _leave(self, source: int) -> None:
+        """The mix speaks to this listener from now on."""
+        relay, engine = self._relay, self._engine
+        hears = engine.hears(int(relay.to[source]), source)
+        behind = engine.ring.ahead(source) if hears else 0
+        listener, sequence, timestamp = relay.end(source, behind)
+        del self._direct[source]
+        self._sequence[listener], self._timestamp[listener] = sequence, timestamp
+        silent = engine.now - int(relay.last[source]) - 1
+        if behind:
+            self._waiting.add(listener)
+            self._advance[listener] = 0
+            engine.held[listener] = True
+        else:
+            self._advance[listener] = FRAME
+            if silent > 0:
+                self._timestamp[listener] += silent * FRAME
+                self._unmarked.add(self._by_slot[listener])
+        self._steady[source] = 0
+
+    def _part(self, slot: int) -> None:
+        """Nothing is passed on from or to this leg any more."""
+        # What came since the last tick may have been passed on.
+        self._look_at_rows()
+        if not self._direct:
+            return
+        for source, listener in list(self._direct.items()):
+            if slot in (source, listener):
+                self._leave(source)
+
+    def _enter(self, source: int, listener: int) -> None:
+        """Pass on from now on; what the ring holds and the listener has not heard goes at once."""
+        ring, port = self._engine.ring, self._by_slot.get(listener)
+        origin = self._by_slot.get(source)
+        frames = ring.ahead(source)
+        if port is None or origin is None or listener in self._waiting:
+            return
+        if frames > _MAX_BURST or not ring.seamless(source):
+            return
+        kinds = Kinds(
+            origin.payload_type,
+            port.payload_type,
+            -1 if origin.event_receive is None else origin.event_receive,
+            -1 if port.event_send is None else port.event_send,
+        )
+        first, stamp = int(self._sequence[listener]), int(self._timestamp[listener])
+        for index, payload in enumerate(ring.coming(source, frames)):
+            if payload is None:
+                continue
+            if port.payload_type == g711.PCMA:
+                payload = payload.translate(g711.ULAW_TO_ALAW_BYTES)
+            stamped = stamp + FRAME * (index + 1)
+            self._send_one(
+                port,
+                rtp.build(port.payload_type, first + index, stamped, port.ssrc, payload),
+                FRAME,
+            )
+        newest = (int(ring.ssrc[source]), *ring.newest_numbers(source))
+        sent = (port.ssrc, first + frames - 1, stamp + FRAME * frames)
+        self._relay.begin(source, listener, kinds, newest, sent, self._engine.now)
+        self._direct[source] = listener
+        self._advance[listener] = 0
 
     # --- sending ----------------------------------------------------------------------------
 
     def send(self) -> None:
         """Send one frame of what each leg hears; timestamps of all legs move on."""
-        self._timestamp += FRAME
-        sending = self._sending
-        if not sending:
-            return
-        slots, count = self._send_slots, len(sending)
-        out = self._out
-        payload = self._engine.out[slots]
-        if len(self._send_alaw):
-            payload[self._send_alaw] = g711.ULAW_TO_ALAW[payload[self._send_alaw]]
-        out[:count, rtp.HEADER_BYTES :] = payload
-        out[:count, 1] = self._send_types
-        out[:count, 2:4] = self._sequence[slots].astype(">u2").view(np.uint8).reshape(-1, 2)
-        stamps = (self._timestamp[slots] & 0xFFFFFFFF).astype(">u4")
-        out[:count, 4:8] = stamps.view(np.uint8).reshape(-1, 4)
-        self._sequence[slots] += 1
-        packets = self._packets
-        packets += 1
-        pressed: list[int] = []
+        self._timestamp += self._advance
+        slots = self._sending
+        if self._direct or self._waiting:
+            slots = slots[~self._relay.heard[slots] & (self._relay.wait[slots] == 0)]
+        if self._pressing:
+            slots = self._press_keys(slots)
+        where = together(slots)
+        self._write(where)
+        marked = self._mark_spurts(slots) if self._unmarked else []
+        if self._loose:
+            slots = self._send_loose(slots)
+        self._transmit(self._out, slots, slots)
+        self._sequence[where] += 1
+        for slot in marked:
+            self._heads[slot, 1] &= 0x7F
+        for slot in list(self._waiting):
+            self._relay.wait[slot] -= 1
+            if self._relay.wait[slot] <= 0:
+                self._go_on(slot)
+        for source, listener in self._entering:
+            self._enter(source, listener)
+        self._entering = []
+
+    def _go_on(self, slot: int) -> None:
+        """The mix has caught up with what was passed on to this listener."""
+        self._waiting.discard(slot)
+        self._relay.wait[slot] = 0
+        self._advance[slot] = FRAME
+        self._engine.held[slot] = False
+
+    def _write(self, where: slice | _I64) -> None:
+        """Header and payload of these slots' packets."""
+        packets = self._out.array
+        packets[where, rtp.HEADER_BYTES :] = self._engine.out[where]
+        if len(self._alaw):
+            rows = packets[self._alaw, rtp.HEADER_BYTES :]
+            packets[self._alaw, rtp.HEADER_BYTES :] = g711.ULAW_TO_ALAW[rows]
+        self._numbers[where] = self._sequence[where]
+        self._words[where, 0] = self._timestamp[where]
+
+    def _mark_spurts(self, slots: _I64) -> list[int]:
+        going = set(slots.tolist())
+        marked = [port for port in self._unmarked if port.slot in going]
+        self._unmarked.difference_update(marked)
+        for port in marked:
+            self._heads[port.slot, 1] |= 0x80
+        return [port.slot for port in marked]
+
+    def _send_loose(self, slots: _I64) -> _I64:
+        """To those that are not connected yet; returns the others."""
+        going = set(slots.tolist())
+        for port in self._loose:
+            if port.slot in going:
+                self._send_one(port, self._out.packets[port.slot], FRAME)
+        return slots[~self._alone[slots]]
+
+    def _transmit(self, rows: Rows, which: _I64, slots: _I64) -> None:
+        if self._secured:
+            alone = self._alone[slots]
+            for row, slot in zip(which[alone].tolist(), slots[alone].tolist(), strict=True):
+                self._send_one(self._by_slot[slot], rows.packets[row], FRAME)
+            which, slots = which[~alone], slots[~alone]
+        failed = self.sockets.send(rows, which, slots)
+        self._packets[slots] += 1
+        if len(failed):
+            self._packets[failed] -= 1
+
+    def _send_one(self, port: _Port, data: bytes | memoryview, octets: int) -> None:
+        with contextlib.suppress(OSError):
+            port.send_now(data if port.srtp is None else port.srtp.protect(bytes(data)))
+            port.packets += 1
+            port.octets += octets
+
+    def _press_keys(self, slots: _I64) -> _I64:
+        """Key presses take the place of audio; returns who gets audio."""
+        going = set(slots.tolist())
         for port in list(self._pressing):
-            if port.index >= 0 and self._send_event(port):
-                pressed.append(port.index)
-                packets[port.index] -= 1
+            if port.slot in going and self._send_event(port):
+                going.discard(port.slot)
             elif not port.sender.busy:
                 self._pressing.discard(port)
-        if self._unmarked:
-            for port in self._unmarked:
-                if port.index >= 0 and port.index not in pressed:
-                    out[port.index, 1] |= 0x80
-            self._unmarked = {
-                port for port in self._unmarked if port.index < 0 or port.index in pressed
-            }
-        senders, views = self._senders, self._out_views
-        turn: Iterable[int] = range(count)
-        if pressed:
-            turn = sorted(set(turn).difference(pressed))
-            senders, views = [senders[i] for i in turn], [views[i] for i in turn]
-        for transmit, view, index in zip(senders, views, turn, strict=False):
-            try:
-                transmit(view)
-            except OSError:
-                # Unreachable or no room: this packet is lost, as packets are.
-                packets[index] -= 1
+        return slots if len(going) == len(slots) else np.array(sorted(going), np.int64)
 
     def _send_event(self, port: _Port) -> bool:
-        """Key presses take the place of audio; False when none is due now."""
-        packets = port.sender.tick(int(self._timestamp[port.slot]))
+        """The events of this tick; False when none is due now."""
+        slot = port.slot
+        packets = port.sender.tick(int(self._timestamp[slot]))
         if packets is None:
             return False
-        # The audio packet that is not sent gives its number back.
-        self._sequence[port.slot] -= 1
         for event in packets:
             data = rtp.build(
                 port.event_send or 0,
-                int(self._sequence[port.slot]),
+                int(self._sequence[slot]),
                 event.timestamp,
                 port.ssrc,
                 event.payload,
                 event.marker,
             )
-            self._sequence[port.slot] += 1
-            with contextlib.suppress(OSError):
-                self._senders[port.index](data)
-                port.packets += 1
-                port.octets += len(event.payload)
+            self._sequence[slot] += 1
+            self._send_one(port, data, len(event.payload))
         self._unmarked.add(port)
         return True
 
     def skip(self, ticks: int) -> None:
         """The clock moved on without us."""
-        self._timestamp += ticks * FRAME
-        self._unmarked.update(self._sending)
+        self._timestamp += ticks * self._advance
+        self._unmarked.update(port for port in self._ports.values() if port.send)
 
-    # --- RTCP -------------------------------------------------------------------------------
+    def far_end(self, number: int) -> Far | None:
+        """What the leg's other side says of what it hears."""
+        return self._rtcp.far_end(number)
 
-    def _reports(self) -> None:
-        """Read and, when due, send reports; ports take turns."""
-        turn, turns = self._engine.now // 10, _RTCP_TICKS // 10
-        self._count_sent()
-        for port in self._ports.values():
-            if (turn + port.slot) % turns == 0 and port.rtcp is not None and port.remote:
-                self._send_report(port, port.rtcp)
-        for number, _ in self._reports_ready.poll(0, len(self._reporters) + 1):
-            port = self._reporters[number]
-            if port.rtcp is not None:
-                self._read_reports(port, port.rtcp)
-
-    def _read_reports(self, port: _Port, sock: socket.socket) -> None:
-        for _ in range(4):
-            try:
-                data, source = sock.recvfrom(_ROW)
-            except OSError:
-                return
-            report = rtp.parse_rtcp(data)
-            if report is None or port.remote is None or source[0] != port.remote[0]:
-                continue
-            if report.ntp_middle is not None:
-                port.sr_middle, port.sr_at = report.ntp_middle, time.monotonic()
-            for block in report.blocks:
-                if block.ssrc == port.ssrc:
-                    port.report = block
-
-    def _send_report(self, port: _Port, sock: socket.socket) -> None:
-        assert port.remote is not None
-        ring, slot = self._engine.ring, port.slot
-        block = None
-        if ring.ssrc[slot] >= 0:
-            lost, received = ring.lost(slot), int(ring.received[slot])
-            expected = lost + received
-            new, gone = expected - port.expected_before, lost - port.lost_before
-            port.expected_before, port.lost_before = expected, lost
-            delay = int((time.monotonic() - port.sr_at) * 65536) if port.sr_middle else 0
-            block = rtp.ReportBlock(
-                int(ring.ssrc[slot]),
-                max(0, min(255, gone * 256 // new)) if new > 0 else 0,
-                max(-0x800000, min(0x7FFFFF, lost)),
-                ring.highest_sequence(slot),
-                int(ring.jitter[slot]),
-                port.sr_middle,
-                min(delay, 0xFFFFFFFF),
-            )
-        data = rtp.build_rtcp(
-            ssrc=port.ssrc,
-            cname=f"{port.ssrc:08x}@{port.host}",
-            ntp=rtp.ntp_time(time.time()),
-            timestamp=int(self._timestamp[slot]),
-            packets=port.packets,
-            octets=port.octets,
-            block=block,
-        )
-        with contextlib.suppress(OSError):
-            sock.sendto(data, (port.remote[0], port.remote[1] + 1))
-
-
-def _sender(port: _Port) -> Callable[[bytes | memoryview], int]:
-    """How a packet leaves this port."""
-    remote = port.remote
-    if port.connected or remote is None:
-        return port.rtp.send
-    sendto = port.rtp.sendto
-    return lambda data: sendto(data, remote)
-
-
-def _disconnect(sock: socket.socket) -> None:
-    """Undo `connect` (AF_UNSPEC, which Python's `connect` cannot say)."""
-    import ctypes
-
-    unspecified = (ctypes.c_char * 16)()
-    ctypes.CDLL(None, use_errno=True).connect(sock.fileno(), unspecified, 16)
+    def _sent(self, number: int) -> rtcp.Sent:
+        """What a leg has sent so far."""
+        port = self._ports[number]
+        stamp = int(self._timestamp[port.slot])
+        if self._relay.heard[port.slot]:
+            stamp = self._relay.heard_until(port.slot)
+        frames = int(self._packets[port.slot])
+        return rtcp.Sent(frames + port.packets, frames * FRAME + port.octets, stamp)
 
 
 def _empty(sock: socket.socket) -> None:

@@ -12,6 +12,7 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -23,6 +24,7 @@ from appliance import ipc
 from appliance.browser.port import PeerStateName
 from appliance.lines import line as port
 from appliance.media import g711, protocol, rtp
+from appliance.media.beat import Beat
 from appliance.media.doors import (
     LineDoor,
     LineFactory,
@@ -33,9 +35,12 @@ from appliance.media.doors import (
     line_factory,
     line_message,
 )
+from appliance.media.dsp.hearing import Wants
 from appliance.media.engine import Engine, Leg
 from appliance.media.library import Library
 from appliance.media.packet_io import PacketIO, PortTaken
+from appliance.media.quality import Far
+from appliance.media.quality_watch import QualityWatch
 from appliance.media.recorder import Recorder
 from appliance.media.tones import plan_for
 from appliance.media.wav import WavError
@@ -43,6 +48,8 @@ from appliance.media.wav import WavError
 log = logging.getLogger("centrala.media")
 
 TICK_S: Final = 0.02
+RELAYS: Final = 4
+"""Packets that are only passed on are so this often in a tick: every 5 ms."""
 MAX_LATE_S: Final = 0.06
 """Later than this, what is due is skipped: calls would carry the delay for ever."""
 ORPHAN_S: Final = 10.0
@@ -76,7 +83,9 @@ class MediaProcess(PeerOwner):
         self._work: list[float] = []
         self._late: list[float] = []
         self._deadline = 0.0
-        self._timer: asyncio.TimerHandle | None = None
+        self._ticking = False
+        self._between = 0
+        """Times to pass packets on before the next tick."""
         self._orphaned: asyncio.TimerHandle | None = None
         self._commands: dict[type, Callable[[Any], None]] = {
             protocol.Setup: self._setup,
@@ -89,7 +98,7 @@ class MediaProcess(PeerOwner):
             protocol.Music: self._music,
             protocol.PlayTone: lambda c: self._engine.tone(c.leg, c.tone),
             protocol.StopPlay: lambda c: self._engine.stop_play(c.leg),
-            protocol.Listen: lambda c: self._engine.listen(c.leg, c.keys, c.tones),
+            protocol.Listen: self._listen,
             protocol.SendKeys: lambda c: self._engine.send_keys(c.leg, c.digits),
             protocol.Bridge: lambda c: self._engine.bridge(c.bridge, c.a, c.b),
             protocol.Unbridge: lambda c: self._engine.unbridge(c.bridge),
@@ -112,6 +121,8 @@ class MediaProcess(PeerOwner):
         self._library = Library()
         self._engine = Engine(plan_for("de"), self._recorder)
         self._io = PacketIO(self._engine)
+        self._quality = QualityWatch(self._engine, self._far_end)
+        self._beat = Beat(self._loop, self._wake)
         server: asyncio.Server | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -133,8 +144,8 @@ class MediaProcess(PeerOwner):
 
     async def _finish(self) -> None:
         self._drop_legs()
-        if self._timer is not None:
-            self._timer.cancel()
+        self._ticking = False
+        self._beat.close()
         if self._orphaned is not None:
             self._orphaned.cancel()
         doors = list(self._peers.values())
@@ -210,12 +221,14 @@ class MediaProcess(PeerOwner):
         if self._orphaned is not None:
             self._orphaned.cancel()
             self._orphaned = None
+        self._quality.forget()
         self._drop_legs()
         self._engine.take_events()
         for name in list(self._peers):
             self._forget_peer(name)
         self._engine.use_plan(plan_for(command.country))
         self._recorder.reserve_bytes = command.reserve_bytes
+        self._io.relay_legs = command.relay_legs
         self._set_lines({setup.line: setup for setup in command.lines})
         self._post(protocol.MediaReady(os.getpid()))
         for line in self._lines.values():
@@ -256,6 +269,7 @@ class MediaProcess(PeerOwner):
     def _open_leg(self, number: int, door: Any, name: str) -> Leg:
         self._close_leg(number)
         leg = self._engine.open(number, door, name)
+        self._quality.open(leg)
         self._start_ticking()
         return leg
 
@@ -263,6 +277,9 @@ class MediaProcess(PeerOwner):
         leg = self._engine.legs.get(number)
         if leg is None:
             return
+        quality = self._quality.close(number)
+        if quality is not None:
+            self._post(quality)
         self._engine.close(number)
         if leg.door == "rtp":
             self._io.close(number)
@@ -274,6 +291,26 @@ class MediaProcess(PeerOwner):
             peer = self._peers.get(leg.name)
             if peer is not None:
                 peer.legs.discard(number)
+                if not peer.legs and peer.peer is not None:
+                    peer.peer.rest()
+
+    def _far_end(self, leg: Leg) -> Far | None:
+        """What is known of how a leg's other side hears us."""
+        if leg.door == "rtp":
+            return self._io.far_end(leg.number)
+        door = self._peers.get(leg.name) if leg.door == "peer" else None
+        if door is None or door.peer is None:
+            return None
+        said = door.peer.quality()
+        # Until a report of ours came back nothing is known of what the page hears.
+        reported = said.round_trip_ms is not None and said.far_packets > 0
+        return Far(
+            said.far_packets,
+            min(1.0, max(0, said.far_lost) / said.far_packets) if reported else None,
+            said.far_jitter_ms if reported else None,
+            said.round_trip_ms,
+            secure=True,
+        )
 
     def _fail_leg(self, number: int, reason: str) -> None:
         self._close_leg(number)
@@ -297,7 +334,11 @@ class MediaProcess(PeerOwner):
             c.send,
             c.receive,
             c.signalling_host,
+            c.rtcp_port,
+            c.rtcp_mux,
+            c.srtp,
         )
+        self._engine.even_out(c.leg, c.agc)
 
     def _open_line(self, command: protocol.OpenLine) -> None:
         self._close_leg(command.leg)
@@ -313,6 +354,7 @@ class MediaProcess(PeerOwner):
         leg.send_keys = driver.send_keys
         leg.far_end_gone = lambda: self._far_end_gone(line)
         leg.device_keys = driver.caps.device_keys
+        self._engine.even_out(command.leg, command.agc)
         self._follow_hook(line)
 
     def _open_peer(self, command: protocol.OpenPeer) -> None:
@@ -324,6 +366,10 @@ class MediaProcess(PeerOwner):
         self._open_leg(command.leg, "peer", command.peer)
         peer.legs.add(command.leg)
         self._engine.expect_audio(command.leg, peer.connected)
+
+    def _listen(self, c: protocol.Listen) -> None:
+        more = Wants(c.tones, c.fax, c.machine, c.caller_id, c.level)
+        self._engine.listen(c.leg, c.keys, c.tones, more)
 
     # --- sounds -----------------------------------------------------------------------------
 
@@ -509,9 +555,22 @@ class MediaProcess(PeerOwner):
     # --- the beat ---------------------------------------------------------------------------
 
     def _start_ticking(self) -> None:
-        if self._timer is None and not self._stop.is_set():
+        if not self._ticking and not self._stop.is_set():
+            self._ticking = True
+            self._between = 0
             self._deadline = self._loop.time() + TICK_S
-            self._timer = self._loop.call_at(self._deadline, self._tick)
+            self._beat.at(self._deadline)
+
+    def _wake(self) -> None:
+        """A tick is due, or packets are to be passed on between two."""
+        if not self._ticking:
+            self._beat.at(None)
+        elif self._between:
+            self._io.pass_on()
+            self._between -= 1
+            self._beat.at(self._deadline - self._between * TICK_S / RELAYS)
+        else:
+            self._tick()
 
     def _tick(self) -> None:
         start = self._loop.time()
@@ -524,9 +583,12 @@ class MediaProcess(PeerOwner):
         engine = self._engine
         engine.begin_tick()
         self._io.receive()
+        self._read_peers()
         engine.tick()
         self._io.send()
         self._write_doors()
+        for quality in self._quality.tick():
+            self._post(quality)
         self._post_events()
         self._work.append(self._loop.time() - start)
         self._late.append(late)
@@ -535,10 +597,18 @@ class MediaProcess(PeerOwner):
             gc.collect(0)
         if engine.legs or engine.recordings:
             self._deadline += TICK_S
-            self._timer = self._loop.call_at(self._deadline, self._tick)
+            self._between = RELAYS - 1 if self._io.relaying else 0
+            self._beat.at(self._deadline - self._between * TICK_S / RELAYS)
         else:
-            self._timer = None
+            self._ticking = False
+            self._beat.at(None)
             gc.collect()
+
+    def _read_peers(self) -> None:
+        # A list: what arrives may be the end of a peer.
+        for door in list(self._peers.values()):
+            if door.legs and door.peer is not None:
+                door.peer.receive()
 
     def _write_doors(self) -> None:
         out = self._engine.out
@@ -560,7 +630,7 @@ class MediaProcess(PeerOwner):
             await asyncio.sleep(STATS_S)
             now = self._loop.time()
             # Half a second of grace: sleeps are never exact.
-            if self._timer is None and now - said < IDLE_STATS_S - STATS_S / 2:
+            if not self._ticking and now - said < IDLE_STATS_S - STATS_S / 2:
                 continue
             said = now
             work, self._work = self._work, []
@@ -592,6 +662,13 @@ def take_priority() -> bool:
     return True
 
 
+def raise_limits() -> None:
+    """Two sockets a leg: as many files as the system lets us open."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def main(socket_path: Path, data: Path | None = None) -> None:
     """Run a media process until SIGTERM or SIGINT.
 
@@ -607,6 +684,7 @@ def main(socket_path: Path, data: Path | None = None) -> None:
         gc.freeze()
         gc.disable()
         take_priority()
+        raise_limits()
         await process.run()
 
     # The selector loop: the browser peers' sockets are taken off it.

@@ -14,7 +14,11 @@ from typing import Literal
 
 import msgspec
 
-Tone = Literal["ringback", "busy", "reorder", "dial"]
+Tone = Literal["ringback", "busy", "reorder", "dial", "stutter", "waiting", "confirm", "sit"]
+Sit = Literal["sit", "sit_intercept", "sit_vacant", "sit_reorder", "sit_no_circuit"]
+"""Special information tones: E.180's, and those of North America that tell why."""
+Fax = Literal["cng", "ced", "ansam"]
+"""A fax that calls (T.30), one that answers, and a V.8 modem or fax that answers."""
 Source = Literal["rfc4733", "inband", "device", "page", "sip_info"]
 PeerStateName = Literal["connected", "lost", "closed", "failed"]
 
@@ -32,6 +36,19 @@ class OpenRtp(Message, frozen=True, tag=True):
     leg: int
     host: str
     port: int
+    near: int | None = None
+    """Another leg of its call, for whoever chooses the process it lives in."""
+
+
+class SrtpKeys(msgspec.Struct, frozen=True):
+    """Of a leg that is encrypted (RFC 3711), 30 bytes each: `send` of what we send."""
+
+    suite: Literal["AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"]
+    send: bytes
+    receive: bytes
+
+    def __repr__(self) -> str:
+        return f"SrtpKeys({self.suite})"
 
 
 class AimRtp(Message, frozen=True, tag=True):
@@ -50,16 +67,26 @@ class AimRtp(Message, frozen=True, tag=True):
     event_receive: int | None = None
     send: bool = True
     receive: bool = True
+    agc: bool = False
+    """Even out how loud this leg speaks; off, its samples stay as they came."""
     signalling_host: str | None = None
     """Where the peer's signalling comes from: RTP may come from there as well as from
     `remote_host` (phones with two addresses, phones behind NAT)."""
+    rtcp_port: int | None = None
+    """Where the peer wants its reports if not at `remote_port` + 1 (RFC 3605)."""
+    rtcp_mux: bool = False
+    """Reports go over the RTP port in both directions (RFC 5761)."""
+    srtp: SrtpKeys | None = None
+    """Everything on this leg is encrypted with these; what is not is dropped."""
 
 
 class OpenLine(Message, frozen=True, tag=True):
-    """A leg whose audio is that of a line's driver."""
+    """A leg whose audio is that of a line's driver. Lines differ by 20 dB: how loud they speak is
+    evened out unless `agc` is off."""
 
     leg: int
     line: str
+    agc: bool = True
 
 
 class OpenPeer(Message, frozen=True, tag=True):
@@ -110,11 +137,18 @@ class StopPlay(Message, frozen=True, tag=True):
 
 
 class Listen(Message, frozen=True, tag=True):
-    """What to listen for on the leg: keys (in-band and RFC 4733), call progress tones."""
+    """What to listen for on the leg: keys (in-band and RFC 4733), call progress tones with special
+    information tones (`ToneHeard`), fax machines (`FaxHeard`), whether a machine answered and its
+    beep (`MachineHeard`, `Beep`), caller ID in the audio (`CallerIdHeard`), how loud and whether
+    somebody speaks (`LegLevel`, each second). What stays as it was goes on undisturbed."""
 
     leg: int
     keys: bool
     tones: bool = False
+    fax: bool = False
+    machine: bool = False
+    caller_id: bool = False
+    level: bool = False
 
 
 class SendKeys(Message, frozen=True, tag=True):
@@ -195,11 +229,14 @@ class LineSetup(msgspec.Struct, frozen=True):
 
 class Setup(Message, frozen=True, tag=True):
     """First command of a connection: drop every leg left over from before (files are closed in
-    order), run exactly these lines, use this country's tones."""
+    order), run exactly these lines, use this country's tones. While there are
+    no more than `relay_legs` RTP legs, what bridged ones say is passed on every 5 ms where nothing
+    is added to it; with more, or 0, all is mixed every 20 ms, which costs less and comes later."""
 
     lines: tuple[LineSetup, ...]
     country: str
     reserve_bytes: int = 64 * 1024 * 1024
+    relay_legs: int = 64
 
 
 class AnswerLine(Message, frozen=True, tag=True):
@@ -262,7 +299,53 @@ class ToneHeard(Message, frozen=True, tag=True):
     """A call progress tone with its cadence was recognised on the leg."""
 
     leg: int
-    tone: Tone
+    tone: Tone | Sit
+
+
+class FaxHeard(Message, frozen=True, tag=True):
+    """A fax machine was heard on the leg: an answering one once, a calling one with each of its
+    beeps (3.5 s) from the second on."""
+
+    leg: int
+    kind: Fax
+
+
+class MachineHeard(Message, frozen=True, tag=True):
+    """Who answered our call, by how they greeted; once. `reason` is for people."""
+
+    leg: int
+    result: Literal["human", "machine", "unsure"]
+    reason: str
+    after_ms: int
+
+
+class Beep(Message, frozen=True, tag=True):
+    """The beep of an answering machine has ended: what we say now is recorded."""
+
+    leg: int
+
+
+class CallerIdHeard(Message, frozen=True, tag=True):
+    """Caller ID in the leg's audio, by FSK or DTMF. `number` None: withheld, out of area, or not
+    told (`reason`). `when` is month, day, hour and minute by the exchange's clock; `waiting` the
+    state of the lamp for messages."""
+
+    leg: int
+    number: str | None
+    name: str | None = None
+    reason: Literal["", "private", "out_of_area", "missing"] = ""
+    when: tuple[int, int, int, int] | None = None
+    waiting: bool | None = None
+
+
+class LegLevel(Message, frozen=True, tag=True):
+    """Once a second while asked for: active speech level of that second in dBm0 (ITU-T P.56, None
+    when nobody spoke), whether somebody is speaking now, and the gain of the automatic control."""
+
+    leg: int
+    level_dbm0: float | None
+    speaking: bool
+    gain_db: float = 0.0
 
 
 class PlayEnded(Message, frozen=True, tag=True):
@@ -351,6 +434,39 @@ class PeerState(Message, frozen=True, tag=True):
     state: PeerStateName
 
 
+class LegQuality(Message, frozen=True, tag=True):
+    """How the leg sounds: each 10 s, and with `closed` the last word about it. Counts are of the
+    leg's whole life. MOS is 1 to 4.5 by the E-model; `far_...` is how the other end hears us, from
+    its own reports, None without any."""
+
+    leg: int
+    door: Literal["rtp", "line", "peer"]
+    closed: bool
+    packets: int
+    """Heard; of a line, pieces of sound."""
+    lost: int
+    late: int
+    """Came too late to be played."""
+    concealed: int
+    """Frames of 20 ms that had to be made up."""
+    jitter_ms: float
+    delay_ms: float
+    """Of the jitter buffer."""
+    mos: float
+    recent_mos: float
+    """Of the time since the last report."""
+    sent: int = 0
+    round_trip_ms: float | None = None
+    clock_ppm: float | None = None
+    """How much faster than ours the other side's clock runs."""
+    far_lost: float | None = None
+    """Share of what we sent, 0 to 1."""
+    far_jitter_ms: float | None = None
+    far_mos: float | None = None
+    secure: bool = False
+    """The audio is encrypted on its way."""
+
+
 class MediaStats(Message, frozen=True, tag=True):
     """Once a second while there are legs, every 5 s without."""
 
@@ -393,6 +509,11 @@ Event = (
     | LegQuiet
     | Key
     | ToneHeard
+    | FaxHeard
+    | MachineHeard
+    | Beep
+    | CallerIdHeard
+    | LegLevel
     | PlayEnded
     | BridgeLive
     | RecordingClosed
@@ -405,5 +526,6 @@ Event = (
     | LineHungUp
     | PeerAnswer
     | PeerState
+    | LegQuality
     | MediaStats
 )

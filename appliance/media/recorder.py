@@ -1,6 +1,6 @@
 """Recordings: stereo mu-law WAV, the caller left, the agent right, written behind the tick's back.
 
-The engine hands over each recording's audio every 2 s; one writer thread appends it and rewrites
+The engine hands over each recording's audio every second; one writer thread appends it and rewrites
 the header. So the file is complete up to the last flush at any moment, whatever is killed when.
 Nothing that a disk does reaches the tick: a full or failing disk closes recordings with
 `disk_full`, and no new ones start until there is room again.
@@ -8,7 +8,9 @@ Nothing that a disk does reaches the tick: a full or failing disk closes recordi
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import logging
 import os
 import queue
@@ -22,15 +24,13 @@ import numpy as np
 
 from appliance.media import g711
 from appliance.media.engine import REEL_TICKS
-from appliance.media.wav import STEREO_HEADER_BYTES, repair, stereo_ulaw_header
-
-__all__ = ["Recorder", "repair"]
+from appliance.media.wav import STEREO_HEADER_BYTES, stereo_ulaw_header
 
 log = logging.getLogger("centrala.media")
 
 FLUSH_FRAMES: Final = REEL_TICKS
-"""2 s of 20 ms frames, the most that a killed process takes with it."""
-SYNC_EVERY: Final = 5
+"""1 s of 20 ms frames, the most that a killed process takes with it."""
+SYNC_EVERY: Final = 10
 """Flushes between two fdatasync: a power cut takes 10 s at most."""
 CHECK_S: Final = 1.0
 ROOM_AGAIN: Final = 1.25
@@ -176,6 +176,9 @@ class Recorder:
         if file.descriptor < 0:
             path.parent.mkdir(parents=True, exist_ok=True)
             file.descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o640)
+            # Held until we close it or die: so its finisher sees that it is not complete yet.
+            with contextlib.suppress(OSError):
+                fcntl.flock(file.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             known = os.fstat(file.descriptor).st_size
             file.size = max(0, known - STEREO_HEADER_BYTES) & ~1
             os.pwrite(file.descriptor, stereo_ulaw_header(file.size), 0)

@@ -12,19 +12,24 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from appliance.hw import hw_path
 from appliance.media import g711
+from appliance.media.dsp import signals
 from appliance.media.protocol import Tone
 
 RATE: Final = 8000
 FRAME: Final = 160
 STEP_MS: Final = 20
-NAMES: Final[tuple[Tone, ...]] = get_args(Tone)
+NAMES: Final[tuple[Tone, ...]] = ("ringback", "busy", "reorder", "dial")
+"""Every country's table has these. Reorder is what E.180 calls congestion tone."""
+EXTRA: Final[tuple[Tone, ...]] = ("stutter", "waiting", "confirm")
+"""Those that a table may leave out; it gets the plan's dial tone in three bursts of 100 ms before
+it goes on (stutter), alone (confirm), and a short double beep (waiting)."""
 
 MIN_LEVEL_DBM0: Final = -40.0
 MIN_PURITY: Final = 0.62
@@ -42,6 +47,10 @@ _MIN_BURST_MS: Final = 80.0
 _ANY_CYCLES: Final = 3
 _ANY_MS: Final = (100.0, 1100.0)
 """A plain on-off beat of this pace that no table knows is a busy tone after so many cycles."""
+_LEAD_MS: Final = (100, 100, 100, 100, 100, 100)
+_LASTING_MS: Final = 10_000
+_LEAD_GAP_MS: Final = 400.0
+"""Nothing for so long after a lead: it was a confirmation."""
 _COMMON: Final = ((400.0,), (425.0,), (440.0,), (450.0,), (480.0, 620.0))
 
 
@@ -69,6 +78,11 @@ def parse_plans(text: str) -> dict[str, TonePlan]:
     for country, table in tomllib.loads(text).items():
         try:
             tones = {name: _shape(table[name]) for name in NAMES}
+            dial, busy = tones["dial"].hz, tones["busy"].hz
+            tones["stutter"] = ToneShape(dial, (*_LEAD_MS, _LASTING_MS, 0))
+            tones["confirm"] = ToneShape(dial, (*_LEAD_MS[:-1], 5000))
+            tones["waiting"] = ToneShape(busy[:1], (200, 200, 200, 5000))
+            tones |= {name: _shape(table[name]) for name in EXTRA if name in table}
             plans[country] = TonePlan(country, table["name"], float(table["level_dbm0"]), tones)
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"tones of '{country}': {error}") from None
@@ -80,7 +94,10 @@ def _shape(table: dict[str, Any]) -> ToneShape:
     cadence = tuple(int(value) for value in table["cadence_ms"])
     if not hz or not all(300 <= value <= 3400 for value in hz):
         raise ValueError("hz has to list frequencies from 300 to 3400")
-    if len(cadence) % 2 or not all(20 <= value <= 10_000 for value in cadence):
+    # Only the last pause may be none: what lasts after a lead.
+    if len(cadence) % 2 or not all(20 <= value <= 10_000 for value in cadence if value):
+        raise ValueError("cadence_ms has to be pairs of on and off, 20 to 10000 ms each")
+    if 0 in cadence[:-1]:
         raise ValueError("cadence_ms has to be pairs of on and off, 20 to 10000 ms each")
     return ToneShape(hz, cadence)
 
@@ -118,9 +135,15 @@ def _cycle(plan_country: str, tone: Tone) -> g711.Bytes:
     return loop
 
 
+@cache
+def _special_information() -> g711.Bytes:
+    sound = np.concatenate((signals.information_tone(), np.zeros(RATE)))
+    return g711.ulaw_encode(sound.round().astype(np.int16))
+
+
 def make_tone(plan: TonePlan, tone: Tone) -> g711.Bytes:
     """One cycle as mu-law samples, to be looped without a seam (frequencies are whole hertz)."""
-    return _cycle(plan.country, tone)
+    return _special_information() if tone == "sit" else _cycle(plan.country, tone)
 
 
 # --- hearing --------------------------------------------------------------------------------
@@ -172,8 +195,12 @@ class _Cadence:
             if signal >= 0:
                 self._signal, self._frames, self._quiet = signal, 1, 0
                 self._mass = self._peak = amplitude
-            elif at - self._end > _MAX_OFF_MS:
+            elif at - self._end > table.longest_off_ms:
                 self._forget()
+            elif self._on_ms and at - self._end > _LEAD_GAP_MS and len(self._pairs) == 2:
+                last = _Pair(self._on_ms, _LEAD_MS[-1], self._pairs[-1].signal, self._peak)
+                if table.is_lead([*self._pairs, last]):
+                    return self._report(Heard("confirm", False))
             return None
         if signal == self._signal or (signal >= 0 and self._frames <= 2):
             # Windows on the slope of a burst may look like a neighbour of its signal.
@@ -216,9 +243,14 @@ class _Cadence:
         on_ms = STEP_MS * self._frames
         if self._frames < 4 or on_ms < table.dial_after_ms[self._signal]:
             return None
+        if table.is_lead(self._pairs):
+            self._pairs.clear()
+            return self._report(Heard("stutter", False))
         self._pairs.clear()
         if on_ms >= PERSISTENT_DIAL_MS:
             return self._report(Heard("dial", True))
+        if Heard("stutter", False) in self._reported:
+            return None
         return self._report(Heard("dial", False))
 
     def _report(self, heard: Heard) -> Heard | None:
@@ -249,9 +281,12 @@ class _Table:
         # Single frequencies first: a pair has to explain more than they do.
         self.signals = sorted(signals, key=lambda hz: (len(hz), hz))
         self._cadences: list[tuple[Tone, ToneShape]] = [
-            (name, plan.tones[name]) for name in NAMES if plan.tones[name].cadence_ms
+            (name, plan.tones[name]) for name in (*NAMES, "waiting") if plan.tones[name].cadence_ms
         ]
+        longest = max(max(shape.cadence_ms[1::2]) for _, shape in self._cadences)
+        self.longest_off_ms = max(_MAX_OFF_MS, longest + _TOLERANCE * longest)
         dial = plan.tones["dial"]
+        self._dial = dial.hz
         self.dial_after_ms: list[float] = []
         for hz in self.signals:
             longest = max(
@@ -260,6 +295,15 @@ class _Table:
             )
             continuous = not dial.cadence_ms and _same(dial.hz, hz)
             self.dial_after_ms.append(max(1000.0, 1.4 * longest) if continuous else float("inf"))
+
+    def is_lead(self, pairs: list[_Pair]) -> bool:
+        """Whether these are the bursts before a stutter dial tone, or a confirmation's."""
+        return len(pairs) == len(_LEAD_MS) // 2 and all(
+            _same(self.signals[pair.signal], self._dial)
+            and _near(pair.on_ms, _LEAD_MS[0])
+            and _near(pair.off_ms, _LEAD_MS[1])
+            for pair in pairs
+        )
 
     def match(self, pairs: list[_Pair]) -> Tone | None:
         """The tone whose cadence the last pairs have."""
@@ -281,6 +325,8 @@ class _Table:
                 ):
                     return tone
         recent = pairs[-_ANY_CYCLES:]
+        if self.is_lead(recent):
+            return None
         low, high = _ANY_MS
         if len(recent) == _ANY_CYCLES and all(
             low <= pair.on_ms <= high

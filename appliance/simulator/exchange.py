@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import numpy as np
+
 from appliance.simulator import sound
 from appliance.simulator.caller import Caller
 from appliance.simulator.countries import Cadence, Country, ProgressTone, cadence_on
@@ -72,6 +74,8 @@ class AnalogLine:
 
     `ring` overrides the country's ring cadence. With `breaks_loop` the exchange opens the loop
     for a moment when the far end hangs up; most do not, so a line only tells by busy tone.
+    `hybrid` is the impulse response of the exchange's own two-wire hybrid, which sends back what
+    the office says, a frame (20 ms) later, as over a trunk to another town.
     """
 
     def __init__(
@@ -83,6 +87,7 @@ class AnalogLine:
         *,
         ring: Cadence | None = None,
         breaks_loop: bool = False,
+        hybrid: sound.Taps | None = None,
     ) -> None:
         self.number = number
         self.modem = modem
@@ -96,6 +101,8 @@ class AnalogLine:
         self._plan = plan
         self._ring = ring or country.ring
         self._breaks_loop = breaks_loop
+        self._hybrid = hybrid
+        self._said = np.zeros(FRAME + (0 if hybrid is None else len(hybrid) - 1))
         self._since = 0
         self._caller_id: CallerId | None = None
         self._player: _TonePlayer | None = None
@@ -126,6 +133,8 @@ class AnalogLine:
         self.to_office = said if self.state == "talking" else tone
         if self.state == "ringing":
             self.to_office = SILENCE
+        if self._hybrid is not None:
+            self.to_office = self._with_echo(self._hybrid)
         self._show_key(now)
         self.modem.progress(_PROGRESS.get(self.state), now)
         self.from_office = self.modem.frame(self.to_office, now)
@@ -137,6 +146,12 @@ class AnalogLine:
             self.party.answered(now)
             self._enter("talking", now)
         return left
+
+    def _with_echo(self, hybrid: sound.Taps) -> Samples:
+        """What goes to the office, and what comes back of its own last frame."""
+        self._said = np.concatenate((self._said[FRAME:], self.from_office.astype(np.float64)))
+        echo = np.convolve(self._said, hybrid, "valid")
+        return sound.to_samples(self.to_office.astype(np.float64) + echo)
 
     def _enter(self, state: LineState, now: int) -> None:
         self.state = state

@@ -26,7 +26,7 @@ from appliance.simulator.exchange import AnalogLine, Destination, Exchange
 from appliance.simulator.modem import CallerId, Modem
 from appliance.simulator.pty import ModemPort
 from appliance.simulator.script import AnyStep, Babble, Press, Step, WaitQuiet
-from appliance.simulator.sound import FRAME_MS, Samples
+from appliance.simulator.sound import FRAME_MS, Samples, Taps
 from appliance.simulator.speech import Speaker
 from appliance.simulator.variants import VARIANTS
 
@@ -97,8 +97,9 @@ class ExchangeRig:
     """An exchange with `lines` lines, their modems at `directory`/line1, line2, ...
 
     `variant` names one of `VARIANTS`; `modem` are further arguments of `Modem`. `ring` overrides
-    the ring cadence. `ppm` is how much faster than the computer's clock the lines' clock runs.
-    `keep`: callers remember what they heard and said.
+    the ring cadence. `hybrid` is the exchange's echo path (see `AnalogLine`). `ppm` is how much
+    faster than the computer's clock the lines' clock runs. `keep`: callers remember what they
+    heard and said.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class ExchangeRig:
         variant: str = "conexant",
         ring: Cadence | None = None,
         breaks_loop: bool = False,
+        hybrid: Taps | None = None,
         ppm: float = 0.0,
         keep: bool = True,
         modem: dict[str, Any] | None = None,
@@ -135,6 +137,7 @@ class ExchangeRig:
                     self._dialled,
                     ring=ring,
                     breaks_loop=breaks_loop,
+                    hybrid=hybrid,
                 )
             )
         self.exchange = Exchange(analog)

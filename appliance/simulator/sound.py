@@ -23,6 +23,8 @@ PEAK_0_DBM0: Final = 32124 / 10 ** (3.17 / 20)
 SILENCE_DBM0: Final = -90.0
 
 Samples = npt.NDArray[np.int16]
+Taps = npt.NDArray[np.float64]
+"""An impulse response at 8 kHz."""
 SILENCE: Final[Samples] = np.zeros(FRAME, dtype=np.int16)
 SILENCE.flags.writeable = False
 
@@ -37,6 +39,15 @@ def level_dbm0(pcm: npt.NDArray[np.generic]) -> float:
         return SILENCE_DBM0
     power = float(np.mean(np.square(pcm.astype(np.float64)))) / (PEAK_0_DBM0**2 / 2)
     return max(SILENCE_DBM0, 10 * math.log10(power)) if power > 0 else SILENCE_DBM0
+
+
+def hybrid(return_loss_db: float = 8.0, ring_hz: float = 600.0, decay_ms: float = 4.0) -> Taps:
+    """What a badly balanced hybrid gives back, 32 ms of it: a sharp start and a ringing tail, as
+    the echo paths of ITU-T G.168 annex D have. White noise comes back `return_loss_db` lower."""
+    t = np.arange(8 * 32, dtype=np.float64)
+    taps = 0.3 * np.exp(-t / (8 * decay_ms)) * np.sin(2 * math.pi * ring_hz / RATE * t)
+    taps[2:6] += (-0.3, 1.0, 0.7, -0.2)
+    return taps * (10 ** (-return_loss_db / 20) / math.sqrt(float(taps @ taps)))
 
 
 def to_samples(values: npt.NDArray[np.float64]) -> Samples:

@@ -74,6 +74,10 @@ class Admission:
             secret = self._ctx.config.phones.get(username)
             verdict = self._digest.check(request, credentials, secret, now)
         if verdict is Verdict.GOOD:
+            if username in self._ctx.config.tls_only and hop.flow.transport != "tls":
+                _log.warning("phone %s must use TLS; it came by %s", username, hop.flow.transport)
+                self._ctx.reply(request, hop, 403, reason="TLS Required")
+                return None
             return username
         if verdict is Verdict.WRONG and self._lockout.failed(hop.host, now):
             _log.warning("%s sent too many wrong passwords and is locked out", hop.host)

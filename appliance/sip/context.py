@@ -58,7 +58,8 @@ class Context:
 
     def hop(self, transport: Transport, host: str, port: int) -> Hop:
         """The way to an address, over UDP or the TCP connection to there."""
-        return Hop(Flow(transport, 0, self._route(host), self.config.port), host, port)
+        own = Flow(transport, 0, self._route(host), self.config.port_of(transport))
+        return Hop(own, host, port)
 
     def alive(self, hop: Hop) -> bool:
         connection = hop.flow.connection
@@ -114,7 +115,7 @@ def is_symmetric(request: Message, flow: Flow, source: tuple[str, int]) -> bool:
     """The peer wants its requests where its own come from, not at its Contact: behind a NAT, over
     a connection, or with rport."""
     via = request.via
-    return flow.transport == "tcp" or "rport" in via.params or via.host != source[0]
+    return flow.transport != "udp" or "rport" in via.params or via.host != source[0]
 
 
 def stamp_via(request: Message, source: tuple[str, int]) -> None:

@@ -146,7 +146,7 @@ class Core:
         for layer in (self._ctx.transactions, self._ctx.background):
             layer.broken(ours, now)
         for client in self._trunks.values():
-            if client.config.transport == "tcp" and host in client.addresses:
+            if client.config.transport != "udp" and host in client.addresses:
                 client.disturbed(now)
 
     def resolved(self, trunk: str, addresses: tuple[str, ...], now: int) -> None:
@@ -159,6 +159,15 @@ class Core:
         """Trunk -> host name, of those trunks whose host wants resolving."""
         hosts = {trunk: client.config.host for trunk, client in self._trunks.items()}
         return {t: host for t, host in hosts.items() if not is_address(host.strip("[]"))}
+
+    def tls_name(self, host: str, port: int) -> tuple[str, bool]:
+        """Whose certificate a TLS connection to this address must show, and whether it is looked
+        at: that of the trunk which is there."""
+        for client in self._trunks.values():
+            config = client.config
+            if config.transport == "tls" and host in client.addresses and config.port == port:
+                return config.host.strip("[]"), config.verify
+        return host, True
 
     def in_use(self, connection: int) -> bool:
         """A phone is registered by this connection."""
@@ -462,6 +471,9 @@ class Core:
             return
         trunk = self._admission.trunk_of(request, Hop(hop.flow, *source))
         if trunk is not None:
+            if self._trunks[trunk].config.tls_only and hop.flow.transport != "tls":
+                self._ctx.reply(request, hop, 403, reason="TLS Required")
+                return
             caller = Source("trunk", trunk)
             credentials = self._trunks[trunk].credentials
             username = self._trunks[trunk].config.username
@@ -533,10 +545,14 @@ class Core:
 
     def restore_bindings(self, saved: Iterable[SavedBinding], now: int) -> None:
         """Take back the contacts of phones that are still configured."""
-        known = [one for one in saved if one.extension in self._ctx.config.phones]
+        known = [one for one in saved if one.extension in self._udp_phones()]
         for extension in self._registrar.restore(known, self._ctx.config.port, now):
             contacts = self._registrar.contacts(extension)
             self._ctx.emit(Registered(extension, len(contacts), contacts[-1].hop.address))
+
+    def _udp_phones(self) -> set[str]:
+        config = self._ctx.config
+        return set(config.phones) - config.tls_only
 
     def _gone(self, extensions: list[str]) -> None:
         for extension in extensions:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import secrets
 import socket
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -36,6 +37,22 @@ MAX_HELD: Final = 64
 """Messages that wait for one connection to open."""
 
 
+_Way = tuple[str, str, int]
+"""Transport, host and port."""
+
+
+def _listens(config: SipConfig) -> tuple[object, ...]:
+    """All that decides which sockets are open."""
+    return (
+        config.host,
+        config.port,
+        config.udp,
+        config.tcp,
+        config.tls,
+        config.tls_port,
+    )
+
+
 def system_clock() -> Callable[[], int]:
     """UTC milliseconds that never run back: the wall clock at the start, then the monotonic."""
     offset = time.time_ns() - time.monotonic_ns()
@@ -51,17 +68,24 @@ class Endpoint:
         config: SipConfig,
         on_event: Callable[[Event], None],
         clock: Callable[[], int] | None = None,
+        tls: ssl.SSLContext | None = None,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
+        """`tls` is our side of connections that come in by TLS, with the box's certificate;
+        without it none do. `trust` decides about the certificates of trunks; the system's
+        authorities if not given."""
         self._config = config
+        self._tls = tls
+        self._trust = trust
         self._on_event = on_event
         self._clock = clock or system_clock()
         self._core = Core(config, secrets.token_bytes, self._route, self._clock())
         self._events: deque[Event] = deque()
         self._udp: UdpPort | None = None
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._connections: dict[int, TcpConnection] = {}
-        self._outgoing: dict[Address, int | list[bytes]] = {}
-        """Address -> number of the connection that we made, or what waits for it to open."""
+        self._outgoing: dict[_Way, int | list[bytes]] = {}
+        """Where to -> number of the connection that we made, or what waits for it to open."""
         self._serial = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due: int | None = None
@@ -111,12 +135,7 @@ class Endpoint:
         """Take a new configuration while calls go on. Raises OSError, and keeps listening as
         before, when a new port cannot be had."""
         old = self._config
-        moved = (config.host, config.port, config.udp, config.tcp) != (
-            old.host,
-            old.port,
-            old.udp,
-            old.tcp,
-        )
+        moved = _listens(config) != _listens(old)
         if moved:
             self._unlisten()
             self._config = config
@@ -136,23 +155,36 @@ class Endpoint:
         config = self._config
         if config.udp:
             self._udp = UdpPort(config.host, config.port, self._datagram)
-        if config.tcp:
-            loop = asyncio.get_running_loop()
-            try:
-                self._server = await loop.create_server(
-                    self._connection, config.host, config.port, reuse_address=True
+        loop = asyncio.get_running_loop()
+        try:
+            if config.tcp:
+                self._servers.append(
+                    await loop.create_server(
+                        self._connection, config.host, config.port, reuse_address=True
+                    )
                 )
-            except OSError:
-                self._unlisten()
-                raise
+            if config.tls and self._tls is not None:
+                self._servers.append(
+                    await loop.create_server(
+                        self._secure_connection,
+                        config.host,
+                        config.tls_port,
+                        ssl=self._tls,
+                        ssl_handshake_timeout=_CONNECT_S,
+                        reuse_address=True,
+                    )
+                )
+        except OSError:
+            self._unlisten()
+            raise
 
     def _unlisten(self) -> None:
         if self._udp is not None:
             self._udp.close()
             self._udp = None
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
 
     async def _run(self, ready: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as group:
@@ -284,9 +316,9 @@ class Endpoint:
             if connection is not None:
                 connection.send(data)
         else:
-            self._send_connecting((hop.host, hop.port), data)
+            self._send_connecting((hop.flow.transport, hop.host, hop.port), data)
 
-    def _send_connecting(self, to: Address, data: bytes) -> None:
+    def _send_connecting(self, to: _Way, data: bytes) -> None:
         there = self._outgoing.get(to)
         if isinstance(there, int):
             self._connections[there].send(data)
@@ -297,15 +329,17 @@ class Endpoint:
             self._outgoing[to] = [data]
             self._group.create_task(self._connect(to), name="sip connect")
 
-    async def _connect(self, to: Address) -> None:
-        loop = asyncio.get_running_loop()
+    async def _connect(self, to: _Way) -> None:
+        transport, host, port = to
         try:
             async with asyncio.timeout(_CONNECT_S):
-                _, connection = await loop.create_connection(self._connection, *to)
+                connection = await self._connected(transport, host, port)
         except (OSError, TimeoutError) as error:
-            _log.info("no connection to %s:%d: %s", *to, error or "no answer in time")
+            _log.warning(
+                "no %s connection to %s:%d: %s", transport, host, port, error or "no answer in time"
+            )
             self._outgoing.pop(to, None)
-            self._core.unreachable(*to, self._clock())
+            self._core.unreachable(host, port, self._clock())
             self._flush()
             return
         held = self._outgoing.get(to)
@@ -315,6 +349,21 @@ class Endpoint:
         self._outgoing[to] = connection.number
         for data in held if isinstance(held, list) else ():
             connection.send(data)
+
+    async def _connected(self, transport: str, host: str, port: int) -> TcpConnection:
+        """A new connection. Raises OSError, and `ssl.SSLError`, which is one."""
+        loop = asyncio.get_running_loop()
+        if transport != "tls":
+            return (await loop.create_connection(self._connection, host, port))[1]
+        name, verify = self._core.tls_name(host, port)
+        context = self._trust or ssl.create_default_context()
+        if not verify:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        _, connection = await loop.create_connection(
+            self._secure_connection, host, port, ssl=context, server_hostname=name
+        )
+        return connection
 
     # --- from sockets to core ---------------------------------------------------------------
 
@@ -330,6 +379,10 @@ class Endpoint:
         self._serial += 1
         return TcpConnection(self._serial, self._message, self._opened, self._lost)
 
+    def _secure_connection(self) -> TcpConnection:
+        self._serial += 1
+        return TcpConnection(self._serial, self._message, self._opened, self._lost, "tls")
+
     def _opened(self, connection: TcpConnection) -> bool:
         host = connection.peer[0]
         of_host = sum(1 for other in self._connections.values() if other.peer[0] == host)
@@ -340,7 +393,8 @@ class Endpoint:
         return True
 
     def _message(self, connection: TcpConnection, data: bytes) -> None:
-        flow = Flow("tcp", connection.number, connection.local_host, self._config.port)
+        port = self._config.port_of(connection.transport)
+        flow = Flow(connection.transport, connection.number, connection.local_host, port)
         self._core.receive(flow, connection.peer, data, self._clock())
         self._flush()
 
@@ -351,7 +405,7 @@ class Endpoint:
         for to, number in list(self._outgoing.items()):
             if number == connection.number:
                 del self._outgoing[to]
-                self._core.unreachable(*to, now)
+                self._core.unreachable(to[1], to[2], now)
         self._core.closed(connection.number, now)
         if not self._closed:
             self._flush()

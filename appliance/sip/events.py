@@ -13,7 +13,7 @@ from typing import Literal
 
 from appliance.sip.sdp import Offer, Session
 
-Transport = Literal["udp", "tcp"]
+Transport = Literal["udp", "tcp", "tls"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +54,32 @@ class TrunkConfig:
     registration: bool = False
     probe: bool = True
     """Without registration: ask each minute by OPTIONS whether the trunk is there."""
+    verify: bool = True
+    """Over TLS: its certificate must be good for `host`."""
+    tls_only: bool = False
+    """Take its calls over TLS alone."""
 
 
 @dataclass(frozen=True, slots=True)
 class SipConfig:
-    """Where to listen and who may call. `phones` maps extension -> secret."""
+    """Where to listen and who may call. `phones` maps extension -> secret; those of `tls_only`
+    are heard over TLS alone."""
 
     host: str = "0.0.0.0"
     port: int = 5060
     udp: bool = True
     tcp: bool = True
+    tls: bool = False
+    tls_port: int = 5061
     realm: str = "centrala"
     sha256: bool = False
     phones: Mapping[str, str] = field(default_factory=dict, repr=False)
+    tls_only: frozenset[str] = frozenset()
     trunks: Mapping[str, TrunkConfig] = field(default_factory=dict)
+
+    def port_of(self, transport: Transport) -> int:
+        """Where we are reached by a transport."""
+        return self.tls_port if transport == "tls" else self.port
 
 
 # --- events ---------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from appliance.sip.uri import bracketed
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Our end. `connection` numbers a TCP connection; 0 is the UDP socket, or, for TCP, "the
+    """Our end. `connection` numbers a TCP or TLS connection; 0 is the UDP socket, or else "the
     connection we have or make to that address". `local_host` is our address as the peer sees
     it."""
 
@@ -30,7 +30,7 @@ class Hop:
 
     @property
     def reliable(self) -> bool:
-        return self.flow.transport == "tcp"
+        return self.flow.transport != "udp"
 
     @property
     def address(self) -> str:
@@ -45,5 +45,5 @@ class Hop:
     def contact(self, user: str) -> str:
         """Our Contact value: it names the flow's transport, else phones change to UDP."""
         flow = self.flow
-        transport = ";transport=tcp" if flow.transport == "tcp" else ""
+        transport = "" if flow.transport == "udp" else f";transport={flow.transport}"
         return f"<sip:{user}@{bracketed(flow.local_host)}:{flow.local_port}{transport}>"

@@ -274,6 +274,8 @@ class Leg:
         if _private(uri.host) and not _private(hop.host):
             return hop
         transport = uri.params.get("transport", "udp").lower()
+        if transport == "tls" or uri.scheme == "sips":
+            return self.ctx.hop("tls", uri.host, uri.port or 5061)
         return self.ctx.hop("tcp" if transport == "tcp" else "udp", uri.host, uri.port or 5060)
 
     def find_phone_by(self, find: Callable[[str, str], Hop | None]) -> None:

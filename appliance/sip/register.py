@@ -59,9 +59,11 @@ class TrunkClient:
     def uri(self, user: str | None = None) -> str:
         """The trunk's URI, with a user part that is ready for use."""
         at = f"{user}@" if user else ""
-        port = f":{self.config.port}" if self.config.port != 5060 else ""
-        tcp = ";transport=tcp" if self.config.transport == "tcp" else ""
-        return f"sip:{at}{bracketed(self.config.host)}{port}{tcp}"
+        transport = self.config.transport
+        usual = 5061 if transport == "tls" else 5060
+        port = f":{self.config.port}" if self.config.port != usual else ""
+        by = "" if transport == "udp" else f";transport={transport}"
+        return f"sip:{at}{bracketed(self.config.host)}{port}{by}"
 
     def resolved(self, addresses: tuple[str, ...], now: int) -> None:
         """The addresses of the host, empty when it has none."""

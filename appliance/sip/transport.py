@@ -7,7 +7,7 @@ import logging
 import socket
 import struct
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 from appliance.sip.framing import PONG, Framing, FramingError
 
@@ -115,8 +115,10 @@ class TcpConnection(asyncio.Protocol):
         on_message: Callable[[TcpConnection, bytes], None],
         on_open: Callable[[TcpConnection], bool],
         on_close: Callable[[TcpConnection], None],
+        transport: Literal["tcp", "tls"] = "tcp",
     ) -> None:
         self.number = number
+        self.transport: Literal["tcp", "tls"] = transport
         self.peer: Address = ("", 0)
         self.local_host = ""
         self.messages = 0

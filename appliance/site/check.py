@@ -62,9 +62,11 @@ def _summary(site: Site) -> Iterator[str]:
     for name, menu in site.menus.items():
         keys = ", ".join(f"{digits} {choice.go}" for digits, choice in menu.keys.items())
         yield f"menu {name}: {keys or 'no keys'}; otherwise {menu.default}"
-    kept = f"kept {_count(site.recording.keep_days, 'day')}"
+    kept = f"as {site.recording.format}, kept {_count(site.recording.keep_days, 'day')}"
     yield f"recording: {kept if site.recording.enabled else 'off'}"
     transports = [name for name, on in (("UDP", site.sip.udp), ("TCP", site.sip.tcp)) if on]
+    if site.sip.tls:
+        transports.append(f"TLS on {site.sip.tls_port}")
     low, high = site.sip.rtp_ports
     yield (
         f"ports: pages {site.web.http_port} and {site.web.https_port},"

@@ -63,6 +63,7 @@ Strategy = Literal[
     "weighted",
     "skills",
 ]
+Srtp = Literal["off", "allowed", "required"]
 Country = Literal["us", "gb", "fr", "de", "ro", "bg", "ir", "ru", "cn"]
 CallKind = Literal["local", "national", "international", "premium"]
 """What a call to the outside is; calls inside the office are always allowed."""
@@ -147,6 +148,8 @@ class ModemLine(Table):
     """Where a ring goes: `menu:<id>`, `queue:<id>` or `phone:<extension>`."""
     number: Number | None = None
     cid_wait_s: Annotated[float, Field(ge=0, le=10)] = 3.0
+    fax: str | None = None
+    """Where a caller goes who turns out to be a fax machine, as `route`; None leaves it alone."""
 
 
 class Trunk(Table):
@@ -156,7 +159,10 @@ class Trunk(Table):
     name: Label
     host: Host
     port: Port = 5060
-    transport: Literal["udp", "tcp"] = "udp"
+    """5061 with `transport = "tls"` when not given."""
+    transport: Literal["udp", "tcp", "tls"] = "udp"
+    verify: bool = True
+    """With TLS: its certificate must be good for `host`. False for a gateway that made its own."""
     username: Annotated[str, StringConstraints(pattern=USER_PATTERN)] | None = None
     registration: bool = False
     """Log in there (REGISTER) instead of being known by our address."""
@@ -168,6 +174,16 @@ class Trunk(Table):
     caller_id: Number | None = None
     any_caller_id: bool = False
     """The provider shows whatever number we send; otherwise only those of `numbers`."""
+    srtp: Srtp = "off"
+    """Encrypted audio (SRTP, keys in the signalling): never, when the other side can, or always.
+    Always needs `transport = "tls"`: else the keys could be read on the way."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tls_port(cls, values: object) -> object:
+        if isinstance(values, dict) and values.get("transport") == "tls":
+            return {"port": 5061, **values}
+        return values
 
 
 class Person(Table):
@@ -193,6 +209,8 @@ class Phone(Table):
     name: Label
     calls: tuple[CallKind, ...] | None = None
     """What may be called from it while it is nobody's own; without it `numbering.calls`."""
+    srtp: Srtp = "off"
+    """As for a trunk. Always needs `sip.tls`: the phone is then heard over TLS alone."""
 
 
 class Queue(Table):
@@ -440,6 +458,15 @@ class Recording(Table):
     announce: Prompt | None = None
     """Played before the first menu or queue where the law asks for it."""
     keep_days: Annotated[int, Field(ge=1, le=3650)] = 90
+    format: Literal["opus", "flac", "wav"] = "opus"
+    """What a recording becomes after its call; while the call lasts it is WAV."""
+
+
+class Media(Table):
+    """How the audio is carried; most boxes need none of this."""
+
+    processes: Annotated[int, Field(ge=0, le=16)] = 0
+    """0: by the number of processor cores, see `appliance.app.media_processes`."""
 
 
 class Sip(Table):
@@ -448,6 +475,9 @@ class Sip(Table):
     port: Port = 5060
     udp: bool = True
     tcp: bool = True
+    tls: bool = False
+    """Take phones over TLS too, with the certificate of the pages."""
+    tls_port: Port = 5061
     realm: Label = "centrala"
     sha256: bool = False
     """Offer SHA-256 digests too; some phones fail on seeing one."""
@@ -604,6 +634,7 @@ class Site(Table):
     steps: dict[Id, Step] = {}
     hours: dict[Id, Hours] = {}
     recording: Recording = Recording()
+    media: Media = Media()
     sip: Sip = Sip()
     web: Web = Web()
     numbering: Numbering = Numbering()

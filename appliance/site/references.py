@@ -74,6 +74,8 @@ def _routes(site: Site) -> Iterator[Problem]:
 def _all_routes(site: Site) -> Iterator[tuple[str, str, frozenset[RouteKind]]]:
     for name, line in site.lines.items():
         yield f"lines.{name}.route", line.route, FROM_LINE
+        if line.kind == "modem" and line.fax is not None:
+            yield f"lines.{name}.fax", line.fax, FROM_LINE
         if line.kind == "trunk":
             for number, route in line.numbers.items():
                 yield f"lines.{name}.numbers.{key(number)}", route, FROM_LINE
@@ -140,6 +142,17 @@ def _names(site: Site) -> Iterator[Problem]:
             yield Problem(
                 f"lines.{name}.username",
                 "with registration = true say under which user name; its password is set apart",
+            )
+        if line.kind == "trunk" and line.srtp == "required" and line.transport != "tls":
+            yield Problem(
+                f"lines.{name}.srtp",
+                'its keys could be read on the way: set transport = "tls", or srtp = "allowed"',
+            )
+    for extension, phone in site.phones.items():
+        if phone.srtp == "required" and not site.sip.tls:
+            yield Problem(
+                f"phones.{extension}.srtp",
+                'its keys could be read on the way: set sip.tls = true, or srtp = "allowed"',
             )
     yield from _numbering(site)
 

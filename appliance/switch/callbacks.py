@@ -20,13 +20,13 @@ from appliance.acd import events as acd
 from appliance.events import MissedHandled, QLeave
 from appliance.ivr import keep_place
 from appliance.ivr.keep_place import KeepPlace
-from appliance.media import protocol as p
 from appliance.site.model import Queue
 from appliance.switch import numbers, routing, wishes
 from appliance.switch.actions import Hush
 from appliance.switch.calls import end_call, open_call
 from appliance.switch.dialling import dial, free_channel, no_leg
 from appliance.switch.dialplan import Destination
+from appliance.switch.legs import listen
 from appliance.switch.model import Call, Desk, World
 from appliance.switch.refusals import WHY_NOT, Cannot
 
@@ -154,7 +154,7 @@ def _keep(w: World, call: Call, number: str) -> None:
     call.asked, call.entry = known, None
     call.route = "hangup"
     w.music(call.a, None)
-    w.media(p.Listen(call.a.id, keys=False, tones=call.a.kind == "line"))
+    listen(w, call.a, keys=False)
     w.speak(call, (keep_place.text("kept", call.language),), "farewell")
 
 
@@ -234,7 +234,7 @@ def stand_in_line(w: World, call: Call) -> None:
     w.tell(met)
     queue = w.site.queues.get(call.queue or "")
     w.music(call.a, (queue.music if queue is not None else None) or "")
-    w.media(p.Listen(call.a.id, keys=False, tones=call.a.kind == "line"))
+    listen(w, call.a, keys=False)
     w.speak(call, (keep_place.text("calling", call.language),), "queue")
 
 

@@ -143,5 +143,6 @@ def pass_on(w: World, call: Call, *, gone: bool) -> None:
     if rings and len(others) == 2 and attempt is not None:
         attempt.slot = "b"
         call.attempt, call.back_to = attempt, payer_of(by)
+        call.passed_on = True
         w.music(call.a, None)
         show_ringing(w, call.a)

@@ -8,7 +8,7 @@ of calls runs in seconds and every test drives the machine that serves the lines
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 
 from appliance import live
@@ -25,12 +25,14 @@ from appliance.switch import (
     calls,
     dialling,
     features,
+    heard,
     line_door,
     parking,
     queueing,
     requests,
     routing,
     sip_door,
+    verdicts,
     voices,
 )
 from appliance.switch.actions import Action
@@ -39,6 +41,7 @@ from appliance.switch.legs import drop
 from appliance.switch.model import Call, Desk, LineDesk, World
 from appliance.switch.parties import leave
 from appliance.switch.ports import PortPool
+from appliance.switch.reform import reform
 
 
 class Switch:
@@ -82,6 +85,12 @@ class Switch:
             return requests.handle(self.w, request)
         finally:
             self._settle()
+
+    def reform(self, site: Site, now: int) -> None:
+        """From here on this site document holds; nobody who waits or talks notices."""
+        self.w.now = now
+        reform(self.w, site)
+        self._settle()
 
     def program_answered(
         self, call: str, token: int, values: Mapping[str, str] | None, now: int
@@ -145,7 +154,9 @@ class Switch:
         """Let the acd take what it was told, then the call-backs, then close the calls that ended
         in this step."""
         w = self.w
-        while w.told or w.wishes or w.over:
+        while w.told or w.wishes or w.over or w.requeue:
+            while w.requeue:
+                routing.requeue(w, w.requeue.pop())
             while w.told or w.wishes:
                 if w.told:
                     queueing.carry_out(w, w.acd.handle(w.told.popleft(), w.now))
@@ -244,31 +255,20 @@ class Switch:
     # --- media ------------------------------------------------------------------------------
 
     def media_up(self, now: int) -> None:
-        """A fresh media process took `Setup`: give it everything that should exist."""
+        """Every media process is ready."""
         w = self.w
         w.now = now
         w.media_ready = True
         w.clear("media")
-        interrupted = w.mirror.interrupted()
-        for command in w.mirror.replay():
-            if not isinstance(command, p.Setup):
-                w.media(command)
-        w.mirror.recordings.clear()
-        for call in list(w.calls.values()):
-            voices.restart_recording(w, call)
-        for ended in interrupted:
-            self._media_event(ended)
         self._settle()
 
-    def media_lost(self, now: int) -> None:
-        """The media process is gone. Calls on SIP go on, on the same ports, when it is back;
-        a modem without its driver has hung up. Heard again before it is back (a connection to the
-        socket of a dying process), it changes nothing."""
+    def media_lost(self, now: int, *, left: int = 0, legs: Collection[int] | None = None) -> None:
+        """A media process is gone with these legs (None: all); `left` others carry calls. What it
+        takes with it comes as events of lines and pages, everything else goes on as soon as it is
+        back."""
         w = self.w
         w.now = now
-        if not w.media_ready:
-            return
-        w.media_ready = False
+        w.media_ready = w.media_ready and left > 0
         w.alarm(
             "media",
             "critical",
@@ -276,23 +276,7 @@ class Switch:
             "The audio process stopped; calls on SIP phones continue in a moment.",
             "If this repeats, send the log to support.",
         )
-        for recording in list(w.mirror.recordings):
-            call = next((c for c in w.calls.values() if c.recording == recording), None)
-            if call is not None:
-                w.fact(
-                    RecordingEnded(
-                        at=now,
-                        call=call.id,
-                        recording=recording,
-                        duration_ms=max(0, now - call.talk_since),
-                        reason="media_lost",
-                    )
-                )
-        for line in w.lines:
-            line_door.down(w, line, "The audio process is restarting.")
-        for desk in w.desks.values():
-            if desk.peer == "connected":
-                self._peer_state(desk.id, "lost")
+        verdicts.media_lost(w, legs)
         self._settle()
 
     def _media_event(self, event: p.Message) -> None:
@@ -303,7 +287,6 @@ class Switch:
                 if leg is not None:
                     features.key(w, leg, event.digit, event.source)
             case p.PlayEnded():
-                w.mirror.played(event.leg, event.token)
                 self._play_ended(event.token)
             case p.BridgeLive():
                 for call in w.calls.values():
@@ -318,7 +301,7 @@ class Switch:
                 self._leg_quiet(event)
             case p.RecordingClosed():
                 call_id = event.recording.rpartition("-")[0]
-                w.mirror.recordings.pop(event.recording, None)
+                w.recordings.pop(event.recording, None)
                 for call in w.calls.values():
                     if call.recording == event.recording:
                         call.recording = None
@@ -331,8 +314,14 @@ class Switch:
                         reason=event.reason,
                     )
                 )
+            case p.ToneHeard():
+                heard.tone(w, event)
+            case p.FaxHeard():
+                heard.fax(w, event)
             case p.PeerState():
                 self._peer_state(event.peer, event.state)
+            case p.LegQuality():
+                verdicts.heard(w, event)
             case p.MediaStats():
                 self._stats(event)
             case _:

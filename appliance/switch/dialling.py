@@ -196,10 +196,12 @@ def next_line(w: World, call: Call, cause: str) -> None:
 
 
 def _seize(w: World, call: Call, attempt: Attempt, line: str, number: str) -> bool:
-    settings = w.site.lines[line]
+    settings = w.site.lines.get(line)
+    if settings is None:
+        return False
     if settings.kind == "modem":
-        desk = w.lines[line]
-        if desk.state != "idle" or desk.call is not None:
+        desk = w.lines.get(line)
+        if desk is None or desk.state != "idle" or desk.call is not None:
             return False
         leg = _line_leg(w, call, desk)
         w.media(p.DialLine(line, number))
@@ -414,6 +416,9 @@ def dial_failed(w: World, call: Call, cause: str) -> None:
         return
     if call.a.state != "up":
         end_call(w, call, "callee" if cause in ("busy", "rejected") else "system", cause)
+        return
+    if call.passed_on and call.last_queue is not None and not call.a.inside:
+        w.requeue.append(call)
         return
     if call.a.kind == "peer":
         free_agents(w, call)

@@ -23,6 +23,7 @@ from appliance.switch import (
 )
 from appliance.switch.actions import CheckPin
 from appliance.switch.calls import answer_caller, hold, resume
+from appliance.switch.dialplan import resolve
 from appliance.switch.model import Call, Desk, Leg, World
 from appliance.switch.refusals import Cannot
 from appliance.switch.transfer import blind
@@ -133,6 +134,8 @@ _IN_CALL: Final[Mapping[CallKey, _InCall]] = {
 
 def dialled(w: World, call: Call, number: str) -> bool:
     """A phone dialled this; True when it was a code or a parking place and is dealt with."""
+    if resolve(w.site, number).emergency:
+        return False
     if number in w.site.features.orbits:
         _do(w, call, lambda: _fetch(w, call, number), says=False)
         return True

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import secrets
+
 from appliance.events import Answered, DialEnded, Direction, LineReleased, LineSeized
 from appliance.media import protocol as p
 from appliance.sip import sdp
-from appliance.sip.sdp import Session
+from appliance.sip.crypto import KEYS_BYTES, Policy
+from appliance.sip.sdp import Offer, Session
 from appliance.switch import numbers
 from appliance.switch.actions import SipAnswer, SipHangUp, SipInvite, SipReject, SipRing
 from appliance.switch.model import Call, Leg, World
+from appliance.switch.verdicts import expect
 
 SIP_CODES = {
     "busy": 486,
@@ -38,9 +42,44 @@ def _way(leg: Leg) -> Direction:
     return "in" if leg.incoming else "out"
 
 
+def srtp_policy(w: World, trunk: str | None, phone: str | None) -> Policy:
+    """Whether the audio of this trunk or phone is encrypted."""
+    line = w.site.lines.get(trunk or "")
+    if line is not None and line.kind == "trunk":
+        return line.srtp
+    settings = w.site.phones.get(phone or "")
+    return "off" if settings is None else settings.srtp
+
+
+def _own_keys(leg: Leg) -> bytes:
+    if not leg.keys:
+        leg.keys = secrets.token_bytes(KEYS_BYTES)
+    return leg.keys
+
+
+def make_offer(w: World, leg: Leg, port: int) -> str:
+    """Our description of the leg, by its policy."""
+    policy = srtp_policy(w, leg.trunk, leg.phone)
+    return sdp.make_offer(leg.local_host, port, policy=policy, own_keys=_own_keys(leg))
+
+
+def answer_to(w: World, leg: Leg, offer: Offer, port: int) -> tuple[str, Session] | None:
+    """Our answer to the leg's offer, by its policy; None when there is none."""
+    policy = srtp_policy(w, leg.trunk, leg.phone)
+    return sdp.answer(
+        offer,
+        leg.local_host,
+        port,
+        previous=leg.session,
+        policy=policy,
+        own_keys=_own_keys(leg),
+    )
+
+
 def aim(w: World, leg: Leg, session: Session) -> None:
     """Point the leg's RTP to what offer/answer agreed on."""
     leg.session = session
+    keys = session.keys
     w.media(
         p.AimRtp(
             leg=leg.id,
@@ -52,6 +91,9 @@ def aim(w: World, leg: Leg, session: Session) -> None:
             send=session.send,
             receive=session.receive,
             signalling_host=leg.remote_host or None,
+            rtcp_port=session.rtcp_port,
+            rtcp_mux=session.rtcp_mux,
+            srtp=None if keys is None else p.SrtpKeys(keys.suite, keys.send, keys.receive),
         )
     )
 
@@ -96,21 +138,34 @@ def _answer_sip(w: World, leg: Leg) -> bool:
         return False
     leg.port = port
     if leg.offer is None:
-        text = sdp.make_offer(leg.local_host, port)
+        text = make_offer(w, leg, port)
         session = None
     else:
-        answered = sdp.answer(leg.offer, leg.local_host, port)
+        answered = answer_to(w, leg, leg.offer, port)
         if answered is None:
             w.ports.give_back(port)
             leg.port = None
             return False
         text, session = answered
-    w.media(p.OpenRtp(leg.id, w.site.sip.host, port))
+    w.media(p.OpenRtp(leg.id, w.site.sip.host, port, near=_near(leg)))
     if session is not None:
         aim(w, leg, session)
     w.act(SipAnswer(leg.sip, text))
     went_up(w, leg)
     return True
+
+
+def _near(leg: Leg) -> int | None:
+    """A leg of the same call, by which this one may have its audio."""
+    return next((other.id for other in leg.call.legs if other is not leg), None)
+
+
+def listen(w: World, leg: Leg, *, keys: bool) -> None:
+    """Hear keys of this leg or not; of a line also the exchange's tones, and fax machines where
+    the site document says where they go."""
+    settings = w.site.lines.get(leg.line or "")
+    fax = settings is not None and settings.kind == "modem" and settings.fax is not None
+    w.media(p.Listen(leg.id, keys=keys, tones=leg.kind == "line", fax=fax and leg.incoming))
 
 
 def went_up(w: World, leg: Leg) -> None:
@@ -159,7 +214,7 @@ def invite(
     caller, name = call.caller, call.caller_name
     if trunk is not None:
         caller, name = numbers.caller_id(w.site, trunk, caller_id, call.caller), None
-    w.media(p.OpenRtp(leg.id, w.site.sip.host, port))
+    w.media(p.OpenRtp(leg.id, w.site.sip.host, port, near=_near(leg)))
     assert leg.sip is not None
     w.act(SipInvite(leg.sip, target, trunk, caller, name, port))
     return leg
@@ -172,6 +227,7 @@ def drop(w: World, leg: Leg, cause: str = "normal", *, gone: bool = False) -> No
     before, leg.state = leg.state, "closed"
     leave_books(w, leg, talked=before == "up")
     w.legs.pop(leg.id, None)
+    expect(w, leg)
     w.media(p.CloseLeg(leg.id))
     if leg.kind == "line" and leg.line is not None:
         if gone:

@@ -102,6 +102,8 @@ def _off_hook(w: World, desk: LineDesk) -> None:
     if call is None or leg is None or call.ended:
         w.media(p.HangUpLine(desk.id))
         return
+    if leg.state == "up":
+        return  # said twice; opened again it would fall out of its talk
     desk.state = "busy"
     w.media(p.OpenLine(leg.id, desk.id))
     went_up(w, leg)
@@ -125,7 +127,8 @@ def _gone(w: World, desk: LineDesk, event: p.Message) -> None:
     elif leg.state == "ringing" and not leg.incoming:
         party_failed(w, leg, _DIAL_FAILURES.get(source, "no_answer"))
     else:
-        leave(w, leg, "abandoned" if isinstance(event, p.LineRingEnded) else "normal")
+        ended = isinstance(event, p.LineRingEnded)
+        leave(w, leg, "abandoned" if ended else leg.refusal or "normal")
     line_free(w, desk.id)
 
 

@@ -1,7 +1,7 @@
 """What the media process should be doing now, as the shortest list of commands that says so.
 
-The media process may die; the calls need not. Every command that the switch gives passes through
-here, and `replay` gives a fresh media process the legs, bridges, rooms and sounds that should
+The media process may die; the calls need not. Every command that goes to one passes through here,
+and `replay` gives a fresh media process the legs, bridges, rooms and sounds that should
 exist, on the same ports. Prompts that were playing are not replayed (their `PlayEnded` is given as
 failed so that menus go on); line legs are not either, since a modem that lost its driver has hung
 up.
@@ -32,7 +32,6 @@ class MediaMirror:
     _legs: dict[int, _LegState] = field(default_factory=dict)
     _bridges: dict[int, p.Bridge] = field(default_factory=dict)
     _rooms: dict[int, p.Room] = field(default_factory=dict)
-    recordings: dict[str, p.StartRecording] = field(default_factory=dict)
 
     def note(self, command: p.Command) -> None:
         """Take a command that was given into account."""
@@ -54,10 +53,6 @@ class MediaMirror:
                 self._part({member.leg for member in members})
                 if members:
                     self._rooms[room] = command
-            case p.StartRecording(recording=recording):
-                self.recordings[recording] = command
-            case p.StopRecording(recording=recording):
-                self.recordings.pop(recording, None)
             case p.AimRtp() | p.Music() | p.PlayTone() | p.Listen() | p.Play() | p.StopPlay():
                 self._note_leg(command)
             case _:

@@ -30,9 +30,9 @@ from appliance.site.hours import is_open
 from appliance.site.model import Language, Person, Prompt, Site
 from appliance.switch.actions import Action, HoldMusic, Media, Speak
 from appliance.switch.countries import Plan
-from appliance.switch.mirror import MediaMirror
 from appliance.switch.ports import PortPool
 from appliance.switch.spending import Spending
+from appliance.switch.verdicts import QualityBook
 
 PIN_LOCK: Final = (5, 3_600_000, 900_000, 86_400_000)
 """Five wrong PINs within an hour lock the phone and the person out for a quarter of an hour, then
@@ -75,10 +75,19 @@ class Leg:
     remote_host: str = ""
     port: int | None = None
     session: Session | None = None
+    rang: bool = False
+    """The exchange was heard to ring the far end."""
+    refusal: str | None = None
+    """Why the far end cannot be had, as the exchange's tones said it."""
     acd_offer: str | None = None
     """The acd's offer that this leg rings for."""
+    quality: p.LegQuality | None = None
+    """The newest word about how it sounds."""
+    keys: bytes = field(default=b"", repr=False)
+    """Our own for SRTP, the same in all descriptions of this leg; see `legs.own_keys`."""
     outside: Outside | None = None
     up_since: int = 0
+    """When it went up."""
     cut_at: int | None = None
     """When a call to the outside has lasted long enough (`numbering.ceiling`)."""
     progressed: bool = False
@@ -178,6 +187,10 @@ class Call:
     consult: Consult | None = None
     watchers: list[Watcher] = field(default_factory=list)
     attempt: Attempt | None = None
+    passed_on: bool = False
+    """By a person: who waits for nobody then goes back to the queue it came from."""
+    last_queue: str | None = None
+    last_entry: str | None = None
     back_to: str | None = None
     """The party who passed the call on and gets it back when nobody answers."""
     orbit: str | None = None
@@ -310,12 +323,16 @@ class World:
     """Wrong PINs by phone and by person."""
     pin_wanted: dict[str, str] = field(default_factory=dict)
     """Calls whose PIN is being checked -> the person."""
+    requeue: list[Call] = field(default_factory=list)
+    """Calls that somebody passed on to nobody: back to their queue at the end of the step."""
     wants_line: list[Call] = field(default_factory=list)
     """Emergency calls that wait for a line to be on-hook."""
     tokens: dict[int, tuple[str, Purpose, int]] = field(default_factory=dict)
     """Prompt token -> call, purpose, the menu's own token."""
     alarms: dict[str, LiveAlarm] = field(default_factory=dict)
-    mirror: MediaMirror = field(default_factory=MediaMirror)
+    quality: QualityBook = field(default_factory=QualityBook)
+    recordings: dict[str, p.StartRecording] = field(default_factory=dict)
+    """What is being recorded, as it was commanded last."""
     media_ready: bool = False
     recording_allowed: bool = True
     facts: list[Fact] = field(default_factory=list)
@@ -352,7 +369,10 @@ class World:
         self.actions.append(HoldMusic(leg.id, file))
 
     def media(self, command: p.Command) -> None:
-        self.mirror.note(command)
+        if isinstance(command, p.StartRecording):
+            self.recordings[command.recording] = command
+        elif isinstance(command, p.StopRecording):
+            self.recordings.pop(command.recording, None)
         self.actions.append(Media(command))
 
     def number(self) -> int:

@@ -74,7 +74,7 @@ def fetch(w: World, call: Call, leg: Leg) -> None:
 def time_out(w: World, call: Call) -> None:
     """Nobody came: ring who parked the call; when that fails too the caller is told."""
     close_orbit(w, call, "timeout")
-    call.back_to, call.parked_by = call.parked_by, None
+    call.back_to, call.parked_by, call.passed_on = call.parked_by, None, True
     w.music(call.a, None)
     w.media(p.PlayTone(call.a.id, "ringback"))
     dialling.dial_failed(w, call, "no_answer")

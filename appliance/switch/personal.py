@@ -97,6 +97,16 @@ def sit(w: World, desk: Desk, phone: str | None, own: Call | None = None) -> Non
     w.desks_changed = True
 
 
+def phones_changed(w: World) -> None:
+    """The site document has other phones: nobody sits at one that is gone."""
+    for desk in w.desks.values():
+        if desk.at_phone is not None and desk.at_phone not in w.site.phones:
+            desk.at_phone, w.desks_changed = None, True
+            w.fact(HotDesk(at=w.now, agent=desk.id, phone=None))
+            _reach(w, desk)
+    _displace(w)
+
+
 def _displace(w: World) -> None:
     """One desk phone rings for one person: its owner gives way to who signed in there."""
     taken = {desk.at_phone for desk in w.desks.values() if desk.at_phone is not None}

@@ -18,6 +18,7 @@ from appliance.switch.parties import leave
 from appliance.switch.refusals import Cannot, check
 from appliance.switch.routing import send
 from appliance.switch.transfer import blind
+from appliance.switch.verdicts import expect
 from appliance.switch.voices import arrange
 
 ABSENT_MS: Final = 60_000
@@ -165,6 +166,10 @@ def _leg_of(call: Call, desk: Desk) -> Leg:
 
 def _dial(w: World, desk: Desk, number: str, queue: str | None) -> None:
     destination = resolve(w.site, number)
+    if destination.emergency and desk.call is not None:
+        _emergency_in_a_call(w, desk.call, _leg_of(desk.call, desk), number)
+        if desk.call is not None:
+            return
     offered = w.acd.agent(desk.id).phase in ("offered", "busy")
     if desk.call is not None or (offered and not destination.emergency):
         raise Unwilling("Finish the present call first.")
@@ -189,6 +194,14 @@ def _dial(w: World, desk: Desk, number: str, queue: str | None) -> None:
     answer(w, call.a)
     shown = w.site.queues[queue].caller_id if queue in w.site.queues else None
     send(w, call, destination, payer=payer, caller_id=shown)
+
+
+def _emergency_in_a_call(w: World, call: Call, leg: Leg, number: str) -> None:
+    """The present call waits for it where that can be, else it is over."""
+    try:
+        consult.start(w, call, leg, number)
+    except Cannot:
+        leave(w, leg, gone=False)
 
 
 def _keys(w: World, desk: Desk, digits: str) -> None:
@@ -272,6 +285,7 @@ def peer_state(w: World, desk: Desk, state: p.PeerStateName) -> None:
 
 def _reattach(w: World, call: Call, old: Leg) -> None:
     """Give the agent's side of a parked call the page's new audio."""
+    expect(w, old)
     w.media(p.CloseLeg(old.id))
     w.legs.pop(old.id, None)
     old.id = w.number()

@@ -17,6 +17,7 @@ from appliance.switch.actions import AskProgram, Hush
 from appliance.switch.calls import answer_caller, end_call
 from appliance.switch.dialling import dial
 from appliance.switch.dialplan import Destination, resolve
+from appliance.switch.legs import listen
 from appliance.switch.model import Call, World
 from appliance.switch.voices import arrange
 
@@ -125,13 +126,18 @@ def enter(
     """Put the caller into a queue. The wait starts now, also when the line is still going
     off-hook: the agents' screens do not wait for a modem. With a `parent` the place in the order
     is that of the wait it continues; `since` is when the caller began to wait for a call-back."""
-    queue = w.site.queues[queue_id]
+    queue = w.site.queues.get(queue_id)
+    if queue is None:
+        # It was taken out of the document while the caller was on the way to it.
+        farewell(w, call, "closed")
+        return
     if parent is not None:
         since = call.entered_at
     elif since is None:
         since = wishes.waits_since(w, call, queue_id)
     call.queue = queue_id
     call.entry = w.new_id("e")
+    call.last_queue, call.last_entry, call.passed_on = queue_id, call.entry, False
     call.entered_at = w.now
     call.came = w.now if since is None else since
     call.connected = False
@@ -153,14 +159,25 @@ def enter(
         greet(w, call)
 
 
+def requeue(w: World, call: Call) -> None:
+    """Somebody passed a queue's caller on and nobody took the call: back to the head."""
+    call.hops += 1
+    if call.ended or call.entry is not None:
+        return
+    if call.last_queue not in w.site.queues or call.hops > MAX_HOPS:
+        end_call(w, call, "system", "no_answer")
+        return
+    w.media(p.PlayTone(call.a.id, None))
+    enter(w, call, call.last_queue, parent=call.last_entry, raise_by=1)
+
+
 def greet(w: World, call: Call) -> None:
     """What a caller hears on entering: music, and a welcome unless somebody answers at once."""
     queue = w.site.queues.get(call.queue or "")
     if queue is None or call.joined:
         return
     w.music(call.a, queue.music or "")
-    keys = wishes.offered(w, call)
-    w.media(p.Listen(call.a.id, keys=keys, tones=call.a.kind == "line"))
+    listen(w, call.a, keys=wishes.offered(w, call))
     if call.linked_agent is None:
         welcome = queue.welcome or phrases.phrase("busy", call.language)
         said = [welcome]
@@ -183,7 +200,7 @@ def start_menu(w: World, call: Call, first: Route) -> None:
         call.called,
     )
     call.menu = MenuRun(scene, call.id, first)
-    w.media(p.Listen(call.a.id, keys=True, tones=call.a.kind == "line"))
+    listen(w, call.a, keys=True)
     carry_out(w, call, call.menu.start(w.now))
 
 
@@ -211,6 +228,8 @@ def program_answered(w: World, call_id: str, token: int, values: Mapping[str, st
 
 
 def _queue_now(w: World, queue: str, now: int) -> QueueNow:
+    if queue not in w.site.queues:
+        return QueueNow(0, 0, 0)
     counts = w.acd.counts(queue)
     since = counts.oldest_since
     return QueueNow(counts.waiting, counts.ready, 0 if since is None else max(0, now - since))

@@ -12,36 +12,46 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import ssl
 from collections import deque
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from appliance import ipc, live
 from appliance.acd import events as acd
 from appliance.clock import Clock
-from appliance.events import Fact, LineSeized
+from appliance.events import Fact, LineSeized, RecordingEnded, RecordingStarted
 from appliance.ledger.errors import LedgerFull
 from appliance.ledger.reader import Reader
 from appliance.ledger.retention import delete_expired
 from appliance.ledger.writer import Ledger
 from appliance.media import protocol as p
 from appliance.media.client import MediaClient
+from appliance.media.finish import measure
 from appliance.media.prompts import PromptStore
-from appliance.media.recorder import repair
+from appliance.media.wav import WavError
 from appliance.sip import events as sip
 from appliance.sip import sdp
 from appliance.sip.endpoint import Endpoint
 from appliance.sip.events import PhoneTarget, SipConfig, TrunkConfig, TrunkTarget
 from appliance.sip.registrar import SavedBinding
+from appliance.site.effect import at_start, effective
+from appliance.site.history import HISTORY, SiteHistory, Stale
+from appliance.site.load import parse
 from appliance.site.model import Site
+from appliance.site.problems import SiteError
 from appliance.site.secrets import Secrets, SecretsError
 from appliance.site.sounds import used_sounds
 from appliance.switch import actions as act
-from appliance.switch import personal
+from appliance.switch import legs, personal
 from appliance.switch.contacts import load_saved, save
 from appliance.switch.core import Switch
+from appliance.switch.finishing import Finishing
+from appliance.switch.pool import MediaPool, link_ports
+from appliance.switch.ports import PortPool
 from appliance.switch.programs import Programs
 from appliance.switch.requests import Unwilling
 from appliance.switch.snapshot import snapshot
@@ -61,25 +71,43 @@ RETENTION_S: Final = 3600.0
 CONTACTS_S: Final = 30.0
 """Refreshed registrations reach the file this often."""
 PEER_TIMEOUT_S: Final = 8.0
+PROMPTS_S: Final = 10.0
+"""What a changed document says is spoken before it holds, if that takes no longer."""
 STOP_RECORDINGS_S: Final = 3.0
 
 Step = Callable[[int], None]
 
 
 class Control:
-    """The control process. `run` ends when cancelled or after `stop`."""
+    """The control process. `run` ends when cancelled or after `stop`. `document` is the file of
+    the site document; without it the document cannot be changed."""
 
-    def __init__(self, site: Site, data: Path, *, media_socket: Path, control_socket: Path) -> None:
+    def __init__(
+        self,
+        site: Site,
+        data: Path,
+        *,
+        media_sockets: Sequence[Path],
+        control_socket: Path,
+        document: Path | None = None,
+    ) -> None:
         self.site = site
         self.data = data
+        self._history = None if document is None else SiteHistory(document, data / HISTORY)
+        self._reforming = asyncio.Lock()
         self.clock = Clock()
         boot = _base36(self.clock.now())
         self._ids = 0
         self._boot = boot
         self.switch = Switch(site, str(data), self._new_id)
-        self._media_socket = media_socket
+        self._media_sockets = media_sockets
         self._control_socket = control_socket
-        self._media = MediaClient()
+        self._media = [MediaClient() for _ in media_sockets]
+        self._pool = MediaPool(
+            len(media_sockets), PortPool(*link_ports(site.sip.rtp_ports)), _media_setup(site)
+        )
+        self._finishing = Finishing(data, lambda: self.site.recording.format)
+        self._recording_paths: dict[str, str] = {}
         self._steps: deque[Step] = deque()
         self._replies: deque[Callable[[], None]] = deque()
         """Answers to requests, given when the facts of their step are on disk."""
@@ -115,6 +143,8 @@ class Control:
         secrets = Secrets.load(self.data / "secrets.toml")
         if secrets.ensure(self.site):
             secrets.save()
+        if self._history is not None:
+            await asyncio.to_thread(self._history.notice, self.clock.now())
         self._ledger = await Ledger.open(
             self.data / "ledger.db", self.clock.now(), repair=self._repair
         )
@@ -125,35 +155,48 @@ class Control:
         await self._remember_callbacks()
         personal.restore(self.switch.w, load_saved(self.data / "desks.json", personal.SavedDesk))
         self._endpoint = Endpoint(
-            _sip_config(self.site, secrets), self._on_sip, clock=self.clock.now
+            _sip_config(self.site, secrets),
+            self._on_sip,
+            clock=self.clock.now,
+            tls=await asyncio.to_thread(_tls_context, self.site, self.data),
         )
         try:
-            async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
-                self._sounds = Sounds(
-                    PromptStore(self.data), self.data, tasks, self._send_media, self._on_media
-                )
-                tasks.create_task(self._warm())
-                tasks.create_task(self._media_loop())
-                tasks.create_task(self._mark_alive())
-                tasks.create_task(self._delete_old_recordings())
-                await self._endpoint.start()
-                self._endpoint.restore_bindings(load_saved(self.data / "phones.json", SavedBinding))
-                tasks.create_task(self._keep_contacts())
-                tasks.create_task(self._keep_desks())
-                tasks.create_task(self._check_pins())
-                server = await ipc.serve(self._control_socket, live.Request, self._on_client)
-                pump = tasks.create_task(self._pump())
+            async with asyncio.TaskGroup() as audio:
+                # Stopping in order still needs them, so they outlive everything else.
+                loops = [audio.create_task(self._media_loop(n)) for n in range(len(self._media))]
                 try:
-                    await asyncio.get_running_loop().create_future()
+                    await self._serve()
+                except asyncio.CancelledError:
+                    await self._stop()
+                    raise
                 finally:
-                    server.close()
-                    pump.cancel()
-        except asyncio.CancelledError:
-            await self._stop()
-            raise
+                    for loop in loops:
+                        loop.cancel()
         finally:
             await self._ledger.close()
+
+    async def _serve(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            self._sounds = Sounds(
+                PromptStore(self.data), self.data, tasks, self._send_media, self._on_media
+            )
+            tasks.create_task(self._warm())
+            tasks.create_task(self._mark_alive())
+            tasks.create_task(self._delete_old_recordings())
+            tasks.create_task(self._finishing.run())
+            await self._endpoint.start()
+            self._endpoint.restore_bindings(load_saved(self.data / "phones.json", SavedBinding))
+            tasks.create_task(self._keep_contacts())
+            tasks.create_task(self._keep_desks())
+            tasks.create_task(self._check_pins())
+            server = await ipc.serve(self._control_socket, live.Request, self._on_client)
+            pump = tasks.create_task(self._pump())
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                server.close()
+                pump.cancel()
 
     async def _warm(self) -> None:
         await self._sounds.first(self.site)
@@ -275,15 +318,15 @@ class Control:
     def _repair(self, path: str) -> int:
         """Duration in ms of a recording that a crash left open; 0 when there is no such file."""
         try:
-            return repair(self.data / path)
-        except (OSError, ValueError) as error:
+            return measure(self.data / path)
+        except (OSError, WavError) as error:
             log.error("recording %s cannot be repaired: %s", path, error)
             return 0
 
     async def _stop(self) -> None:
         """Say goodbye to every call, wait a little for the recordings, close the books."""
         self._stopping = True
-        running = set(self.switch.w.mirror.recordings)
+        running = set(self.switch.w.recordings)
         self.switch.stop(self.clock.now())
         facts, actions = self.switch.take()
         last = facts.pop()
@@ -296,15 +339,15 @@ class Control:
         await self._append([last])
 
     async def _await_closed(self, recordings: set[str]) -> None:
-        if not recordings or not self._media.connected:
-            return
-        async for event in self._media.events():
-            if isinstance(event, p.RecordingClosed):
-                self.switch.handle(event, self.clock.now())
-                await self._append(self.switch.take()[0])
-                recordings.discard(event.recording)
-            if not recordings:
+        """Take the steps that the media processes bring until these are closed."""
+        while True:
+            self._wake.clear()
+            while self._steps:
+                self._steps.popleft()(self.clock.now())
+            await self._append(self.switch.take()[0])
+            if not recordings & self._pool.recordings:
                 return
+            await self._wake.wait()
 
     # --- the loop ---------------------------------------------------------------------------
 
@@ -379,6 +422,17 @@ class Control:
         else:
             self._unsaved = []
             w.clear("ledger")
+            self._finish_recordings(waiting)
+
+    def _finish_recordings(self, facts: list[Fact]) -> None:
+        """Those that ended, as the ledger has it."""
+        for fact in facts:
+            if isinstance(fact, RecordingStarted):
+                self._recording_paths[fact.recording] = fact.path
+            elif isinstance(fact, RecordingEnded):
+                path = self._recording_paths.pop(fact.recording, None)
+                if path is not None:
+                    self._finishing.add(path)
 
     # --- publishing -------------------------------------------------------------------------
 
@@ -406,6 +460,7 @@ class Control:
             now=self.clock.now(),
             ready=self._health().status != "starting",
             facts=self._facts,
+            version=0 if self._history is None else self._history.newest,
         )
 
     def _health(self) -> live.Health:
@@ -424,16 +479,23 @@ class Control:
     # --- actions ----------------------------------------------------------------------------
 
     def _send_media(self, command: p.Command) -> None:
-        """A command that was not noted by the switch (sounds)."""
-        self.switch.w.mirror.note(command)
-        self._media.send(command)
+        self._pool.command(command, self.clock.now())
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """What the pool has to say: to the media processes now, to the switch as steps."""
+        commands, events = self._pool.take()
+        for process, command in commands:
+            self._media[process].send(command)
+        for event in events:
+            self._on_media(event)
 
     def _carry_out(self, action: act.Action) -> None:
         match action:
             case act.Media(command=command):
                 if isinstance(command, p.CloseLeg):
                     self._sounds.forget(command.leg)
-                self._media.send(command)
+                self._send_media(command)
             case act.Speak():
                 self._sounds.speak(action)
             case act.Hush(leg=leg):
@@ -471,9 +533,10 @@ class Control:
         leg = self.switch.w.by_sip.get(action.sip)
 
         def make_offer(local_host: str) -> str:
-            if leg is not None:
-                leg.local_host = local_host
-            return sdp.make_offer(local_host, port)
+            if leg is None:
+                return sdp.make_offer(local_host, port)
+            leg.local_host = local_host
+            return legs.make_offer(self.switch.w, leg, port)
 
         key = self._endpoint.invite(
             target,
@@ -518,42 +581,30 @@ class Control:
             if future is not None and not future.done():
                 future.set_result(event)
             return
-        if isinstance(event, p.MediaReady):
-            self._push(self.switch.media_up)
-            return
         self._push(lambda now: self.switch.handle(event, now))
 
-    async def _media_loop(self) -> None:
-        """Keep a connection to the media process; tell the switch when it comes and goes."""
+    async def _media_loop(self, process: int) -> None:
+        """Keep a connection to a media process; tell the switch when it comes and goes."""
+        client, path = self._media[process], self._media_sockets[process]
         while True:
             try:
-                await self._media.connect(self._media_socket, patience=3600)
+                await client.connect(path, patience=3600)
             except ipc.Disconnected:
                 continue
-            setup = p.Setup(
-                lines=tuple(
-                    p.LineSetup(
-                        line_id,
-                        "modem",
-                        self.site.office.country,
-                        {
-                            "device": line.device,
-                            "profile": line.profile,
-                            "cid_wait_s": str(line.cid_wait_s),
-                        },
-                    )
-                    for line_id, line in self.site.lines.items()
-                    if line.kind == "modem"
-                ),
-                country=self.site.office.country,
-            )
-            self._send_media(setup)
-            async for event in self._media.events():
-                self._on_media(event)
+            self._pool.connected(process)
+            self._pass_on()
+            async for event in client.events():
+                self._pool.event(process, event, self.clock.now())
+                self._pass_on()
+                if isinstance(event, p.MediaReady) and self._pool.complete:
+                    self._push(self.switch.media_up)
             if self._stopping:
                 return
-            log.error("the media process is gone; waiting for it to come back")
-            self._push(self.switch.media_lost)
+            log.error("media process %d is gone; waiting for it to come back", process)
+            self._pool.lost(process, self.clock.now())
+            self._pass_on()
+            left = self._pool.ready
+            self._push(partial(self.switch.media_lost, left=left, legs=self._pool.legs_of(process)))
 
     # --- clients (the web process) ----------------------------------------------------------
 
@@ -570,6 +621,8 @@ class Control:
                             message.reply(self._health())
                         case live.AgentPeer():
                             tasks.create_task(self._offer_peer(message))
+                        case live.ChangeSite() | live.UndoSite():
+                            tasks.create_task(self._change_site(message))
                         case live.TakeSound() | live.DropSound():
                             tasks.create_task(self._change_sound(message))
                         case _:
@@ -589,6 +642,67 @@ class Control:
                 self._replies.append(lambda: message.reply(reply))
 
         return step
+
+    async def _change_site(self, message: ipc.Incoming) -> None:
+        """Make another document hold, or the one before."""
+        request, history = message.body, self._history
+        if history is None:
+            message.refuse("This box runs without a file of its site document.")
+            return
+        async with self._reforming:
+            now = self.clock.now()
+            try:
+                if isinstance(request, live.ChangeSite):
+                    version = await asyncio.to_thread(
+                        history.save, request.text, request.author, now, request.base
+                    )
+                else:
+                    version = await asyncio.to_thread(history.undo, request.author, now)
+                wanted = parse(history.text(version.number) or "")
+                waits = at_start(self.site, wanted)
+                await self._hold(effective(self.site, wanted), waits)
+            except SiteError as error:
+                message.refuse(str(error))
+            except Stale:
+                message.refuse("Somebody else changed the document meanwhile. Load it again.")
+            except LookupError:
+                message.refuse("There is nothing to take back.")
+            except OSError as error:
+                log.error("the site document cannot be changed: %s", error)
+                message.refuse(f"The document cannot be taken into use: {error.strerror}.")
+            else:
+                log.warning("site document version %d by %s", version.number, version.author)
+                message.reply(live.SiteChanged(version.number, tuple(waits)))
+
+    async def _hold(self, site: Site, waits: list[str]) -> None:
+        """From here on this document holds: words first, so that nobody hears a gap."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PROMPTS_S):
+                await self._sounds.first(site)
+        secrets = await asyncio.to_thread(Secrets.load, self.data / "secrets.toml")
+        if secrets.ensure(site):
+            await asyncio.to_thread(secrets.save)
+        await self._endpoint.reconfigure(_sip_config(site, secrets))
+        self.site = site
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def step(now: int) -> None:
+            self.switch.reform(site, now)
+            if waits:
+                self.switch.w.alarm(
+                    "site",
+                    "info",
+                    "A change waits for the next start",
+                    f"Not in use yet: {', '.join(waits[:10])}.",
+                    "Restart the box when nobody is on the phone.",
+                )
+            else:
+                self.switch.w.clear("site")
+            self._replies.append(lambda: done.set_result(None))
+
+        self._push(step)
+        await done
+        self._tasks.create_task(self._sounds.rest(site))
 
     async def _change_sound(self, message: ipc.Incoming) -> None:
         """Take a sound into use or out of it."""
@@ -625,7 +739,7 @@ class Control:
         ref = self._ids
         future: asyncio.Future[p.PeerAnswer] = asyncio.get_running_loop().create_future()
         self._offers[ref] = future
-        self._media.send(p.OfferPeer(request.agent, ref, request.sdp))
+        self._send_media(p.OfferPeer(request.agent, ref, request.sdp))
         try:
             async with asyncio.timeout(PEER_TIMEOUT_S):
                 answer = await future
@@ -640,6 +754,39 @@ class Control:
             self._offers.pop(ref, None)
 
 
+def _tls_context(site: Site, data: Path) -> ssl.SSLContext | None:
+    """Our side of SIP over TLS; None when the site wants none."""
+    if not site.sip.tls:
+        return None
+    # Cryptography is a large library that a box without TLS does without.
+    from appliance.certificate import ensure_certificate
+
+    certificate, key = ensure_certificate(data / "tls", site.web.hosts, datetime.now(UTC))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def _media_setup(site: Site) -> p.Setup:
+    return p.Setup(
+        lines=tuple(
+            p.LineSetup(
+                line_id,
+                "modem",
+                site.office.country,
+                {
+                    "device": line.device,
+                    "profile": line.profile,
+                    "cid_wait_s": str(line.cid_wait_s),
+                },
+            )
+            for line_id, line in site.lines.items()
+            if line.kind == "modem"
+        ),
+        country=site.office.country,
+    )
+
+
 def _sip_config(site: Site, secrets: Secrets) -> SipConfig:
     return SipConfig(
         host=site.sip.host,
@@ -647,12 +794,15 @@ def _sip_config(site: Site, secrets: Secrets) -> SipConfig:
         udp=site.sip.udp,
         tcp=site.sip.tcp,
         realm=site.sip.realm,
+        tls=site.sip.tls,
+        tls_port=site.sip.tls_port,
         sha256=site.sip.sha256,
         phones={
             extension: secret
             for extension in site.phones
             if (secret := secrets.phone(extension)) is not None
         },
+        tls_only=frozenset(e for e, phone in site.phones.items() if phone.srtp == "required"),
         trunks={
             trunk_id: TrunkConfig(
                 host=trunk.host,
@@ -661,6 +811,8 @@ def _sip_config(site: Site, secrets: Secrets) -> SipConfig:
                 username=trunk.username,
                 secret=secrets.trunk(trunk_id),
                 registration=trunk.registration,
+                verify=trunk.verify,
+                tls_only=trunk.srtp == "required",
             )
             for trunk_id, trunk in site.lines.items()
             if trunk.kind == "trunk"

@@ -8,12 +8,11 @@ from typing import Final
 from appliance.acd import events as acd
 from appliance.events import LineBusy
 from appliance.sip import events as sip
-from appliance.sip import sdp
 from appliance.switch import calls, features, joining, requests, routing, transfer
 from appliance.switch.actions import SipReanswer, SipReferDone, SipReject
 from appliance.switch.dialling import free_channel, line_free, party_failed, payer_of, rung
 from appliance.switch.dialplan import resolve
-from appliance.switch.legs import add_leg, aim, drop, went_up
+from appliance.switch.legs import add_leg, aim, answer_to, drop, srtp_policy, went_up
 from appliance.switch.model import Leg, World
 from appliance.switch.parties import leave
 from appliance.switch.refusals import Cannot
@@ -113,6 +112,11 @@ def _trunk_state(w: World, event: sip.TrunkState) -> None:
 
 def _incoming(w: World, event: sip.Incoming) -> None:
     trunk = event.source.id if event.source.kind == "trunk" else None
+    policy = srtp_policy(w, trunk, None if trunk is not None else event.source.id)
+    if event.offer is not None and event.offer.audio_by(policy) is None:
+        # Encryption that is not allowed here, or none where it has to be.
+        w.act(SipReject(event.call, 488))
+        return
     if trunk is not None and not free_channel(w, trunk):
         w.fact(LineBusy(at=w.now, line=trunk, caller=event.from_number))
         w.act(SipReject(event.call, 486))
@@ -204,7 +208,7 @@ def _reoffered(w: World, leg: Leg, event: sip.Reoffered) -> None:
     assert leg.sip is not None
     answered = None
     if leg.port is not None:
-        answered = sdp.answer(event.offer, leg.local_host, leg.port)
+        answered = answer_to(w, leg, event.offer, leg.port)
     if answered is None:
         w.act(SipReanswer(leg.sip, None))
         return

@@ -8,9 +8,13 @@ from typing import Literal
 from appliance import live
 from appliance.switch.dialling import reachable
 from appliance.switch.model import Call, Desk, Leg, World
+from appliance.switch.verdicts import poor_party
 
 
-def snapshot(w: World, *, seq: int, now: int, ready: bool, facts: int) -> live.Live:
+def snapshot(
+    w: World, *, seq: int, now: int, ready: bool, facts: int, version: int = 0
+) -> live.Live:
+    """`version` is that of the site document."""
     site = w.site
     return live.Live(
         seq=seq,
@@ -21,7 +25,11 @@ def snapshot(w: World, *, seq: int, now: int, ready: bool, facts: int) -> live.L
         demo=site.demo,
         recording_notice=site.recording.enabled,
         pause_reasons=site.pause_reasons,
-        agents=tuple(_agent(w, desk) for desk in w.desks.values()),
+        agents=tuple(
+            _agent(w, desk)
+            for desk in w.desks.values()
+            if desk.id in site.people or desk.call is not None
+        ),
         queues=tuple(_queue(w, queue_id, now) for queue_id in site.queues),
         waiting=_waiting(w),
         calls=tuple(_call(w, call) for call in w.calls.values()),
@@ -38,6 +46,7 @@ def snapshot(w: World, *, seq: int, now: int, ready: bool, facts: int) -> live.L
         alarms=tuple(w.alarms.values()),
         parked=tuple(_parked(w)),
         callbacks=tuple(_callbacks(w)),
+        site=version,
     )
 
 
@@ -98,6 +107,7 @@ def _agent_call(w: World, desk: Desk) -> live.LiveAgentCall | None:
         since=since,
         waited_ms=waited,
         direction="out" if outgoing else call.direction,
+        poor=poor_party(call),
         consult=_consult(w, call, mine),
         others=shown if len(call.people) > 2 or mine not in call.people else (),
         muted=mine is not None and mine.muted,
@@ -235,6 +245,7 @@ def _call(w: World, call: Call) -> live.LiveCall:
         queue=call.queue,
         agent=agent,
         recording=call.recording is not None and call.joined,
+        poor=poor_party(call),
         people=tuple(who(leg) for leg in call.people),
         watched=tuple(x.leg.name for x in call.watchers),
     )

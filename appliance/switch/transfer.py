@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from appliance.events import Transfer
 from appliance.switch.calls import dismiss, forget_talk, release_hold
 from appliance.switch.dialling import dial, payer_of
@@ -30,27 +32,26 @@ def blind(w: World, call: Call, by: Leg, number: str) -> None:
     destination = resolve(w.site, number)
     check(w, destination, number, payer_of(by))
     entry = call.entry
-    release_hold(w, call)
-    stop_recording(w, call)
-    w.fact(
-        Transfer(
-            at=w.now,
-            call=call.id,
-            mode="queue" if destination.kind == "queue" else "blind",
-            by=by.party,
-            to=party_of(destination),
-            entry=entry,
-        )
-    )
-    call.a, call.b = other, None
-    arrange(w, call)
-    drop(w, by)
-    dismiss(w, call, by)
-    forget_talk(call)
+    mode: Literal["blind", "queue"] = "queue" if destination.kind == "queue" else "blind"
+    let_go(w, call, by, mode, party_of(destination))
     w.music(other, music_of(w, call))
     if destination.kind == "queue":
         enter(w, call, destination.target, parent=entry)
     else:
         call.queue = None
-        call.back_to = payer_of(by) if by.inside else None
+        call.back_to, call.passed_on = payer_of(by) if by.inside else None, True
         dial(w, call, destination, payer=payer_of(by))
+
+
+def let_go(w: World, call: Call, by: Leg, mode: Literal["blind", "queue"], to: str) -> None:
+    """`by` leaves the talk and passes the call on; the other is its caller from now on."""
+    other = call.b if by is call.a else call.a
+    assert other is not None
+    release_hold(w, call)
+    stop_recording(w, call)
+    w.fact(Transfer(at=w.now, call=call.id, mode=mode, by=by.party, to=to, entry=call.entry))
+    call.a, call.b = other, None
+    arrange(w, call)
+    drop(w, by)
+    dismiss(w, call, by)
+    forget_talk(call)

@@ -26,6 +26,7 @@ from typing import Final
 from appliance.events import RecordingStarted
 from appliance.media import protocol as p
 from appliance.switch.actions import Hush
+from appliance.switch.legs import listen
 from appliance.switch.model import Call, Leg, Watcher, World
 
 LIVE_PATIENCE_MS: Final = 2000
@@ -160,7 +161,7 @@ def _prepare(w: World, call: Call, legs: Sequence[int]) -> None:
         if leg is call.a or leg.music:
             w.music(leg, None)
         w.media(p.PlayTone(leg.id, None))
-        w.media(p.Listen(leg.id, keys=leg.kind == "sip", tones=leg.kind == "line"))
+        listen(w, leg, keys=leg.kind == "sip")
 
 
 def _note_talk(w: World, call: Call, want: Voices) -> None:
@@ -187,7 +188,7 @@ def music_of(w: World, call: Call) -> str:
 def _record(w: World, call: Call, want: Voices) -> None:
     """Start, or point the running recording at, those who talk now."""
     if call.recording is not None:
-        running = w.mirror.recordings.get(call.recording)
+        running = w.recordings.get(call.recording)
         legs = (want.left, want.right, want.more)
         if running is not None and legs != (running.left, running.right, running.more):
             w.media(p.StartRecording(running.recording, running.path, *legs))
@@ -212,12 +213,6 @@ def _record(w: World, call: Call, want: Voices) -> None:
         )
     )
     w.media(p.StartRecording(recording, f"{w.data}/{path}", want.left, want.right, want.more))
-
-
-def restart_recording(w: World, call: Call) -> None:
-    """After the media process was lost: the talk goes on in a new part."""
-    call.recording = None
-    arrange(w, call)
 
 
 def stop_recording(w: World, call: Call) -> None:

@@ -12,6 +12,7 @@ from appliance.ipc import Refused
 from appliance.live import GetHealth, Health
 from appliance.web import errors
 from appliance.web.api import agent, callbacks, calling, calls, demo, live, session, sounds
+from appliance.web.api import site as site_api
 from appliance.web.control import ControlAway
 from appliance.web.guard import Guard
 from appliance.web.office import Office, TheOffice
@@ -57,6 +58,7 @@ def create_app(office: Office, pages: Pages) -> ASGIApp:
         calls.router,
         callbacks.router,
         sounds.router,
+        site_api.router,
     ):
         app.include_router(part, prefix="/api/v1")
     app.include_router(demo.router, prefix="/api/v1")

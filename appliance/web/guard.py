@@ -26,6 +26,8 @@ from appliance.web.errors import problem_response
 
 MOST_BODY: Final = 64 * 1024
 MOST_SOUND: Final = 24 * 1024 * 1024
+MOST_SITE: Final = 512 * 1024
+SITE: Final = "/api/v1/site"
 SOUNDS: Final = "/api/v1/sounds/"
 OPEN_ON_HTTP: Final = frozenset({"/api/v1/health"})
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -81,7 +83,9 @@ def is_office_network(address: str) -> bool:
 def _most(scope: Scope) -> int:
     """Bytes that the body of a request may have."""
     uploads = scope["type"] == "http" and scope["method"] == "PUT"
-    return MOST_SOUND if uploads and scope["path"].startswith(SOUNDS) else MOST_BODY
+    if uploads and scope["path"].startswith(SOUNDS):
+        return MOST_SOUND
+    return MOST_SITE if uploads and scope["path"] == SITE else MOST_BODY
 
 
 class Guard:

@@ -14,13 +14,13 @@ from typing import Final
 
 import uvicorn
 
+from appliance.certificate import ensure_certificate
 from appliance.site.model import Site
 from appliance.web.app import create_app
 from appliance.web.connection import Connection
 from appliance.web.guard import MOST_BODY
 from appliance.web.office import Office
 from appliance.web.pages import Pages
-from appliance.web.tls import ensure_certificate
 
 log = logging.getLogger("centrala.web")
 

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -21,7 +21,10 @@ from appliance.live import AgentPresence, Done, Live
 from appliance.numbering import numbering
 from appliance.reports.missed_list import MissedList
 from appliance.reports.today import QueueRules, today_figures
+from appliance.site.history import HISTORY, SiteHistory
+from appliance.site.load import parse
 from appliance.site.model import Person, Site
+from appliance.site.problems import SiteError
 from appliance.site.secrets import Secrets
 from appliance.web.allowance import Allowance
 from appliance.web.attempts import Attempts
@@ -67,9 +70,10 @@ class Office:
         self.row_secret = secrets.token_bytes(32)
         self.hashing = asyncio.Semaphore(2)
         """Argon2id takes 19 MiB and tens of milliseconds of a core each."""
-        self.hub = LiveHub(self._figures, lambda role: mask_for(site, role))
+        self.hub = LiveHub(self._figures, lambda role: mask_for(self.site, role))
+        self._site_version = 0
         self.link = ControlLink(
-            control_socket, self.hub.on_live, self.hub.on_away, self._on_control_up
+            control_socket, self._on_live, self.hub.on_away, self._on_control_up
         )
         self.pages: dict[tuple[str, str], int] = defaultdict(int)
         """Open live sockets by person and page session."""
@@ -90,6 +94,29 @@ class Office:
         await self.sessions.close()
         self._reader.close()
         self._figures_reader.close()
+
+    # --- the site document ----------------------------------------------------------------
+
+    def history(self) -> SiteHistory:
+        """The document's versions as they are on disk. Blocks; only control writes them."""
+        return SiteHistory(self.data / "site.toml", self.data / HISTORY)
+
+    def _on_live(self, live: Live) -> None:
+        if live.site and live.site != self._site_version:
+            self._site_version = live.site
+            self._spawn(self._read_site(live.site))
+        self.hub.on_live(live)
+
+    async def _read_site(self, version: int) -> None:
+        """Take up the document that control says holds: people, roles, names."""
+        text = await asyncio.to_thread(lambda: self.history().text(version))
+        try:
+            site = None if text is None else await asyncio.to_thread(parse, text)
+        except SiteError:
+            site = None
+        if site is not None and version == self._site_version:
+            self.site = site
+            self.hub.publish()  # who may see which numbers may have changed
 
     # --- reading --------------------------------------------------------------------------
 
@@ -166,7 +193,10 @@ class Office:
                 # Not an agent, or control is away: it hears of all pages when it is back.
                 return
 
-        task = asyncio.get_running_loop().create_task(tell())
+        self._spawn(tell())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 

@@ -11,6 +11,7 @@ from appliance.acd.events import (
     Reachable,
     Released,
     SetState,
+    Take,
     WrapDone,
 )
 from appliance.acd.machine import AUTO_PAUSE_REASON, LINK_MS, REST_MS
@@ -281,3 +282,29 @@ def test_events_about_nobody_change_nothing() -> None:
     ):
         assert office.do(event) == []
     assert office.do(Accepted("a", "x")) == [StopRinging("x", "", "a", "withdrawn")]
+
+
+def test_an_agent_takes_what_rings_at_a_colleague() -> None:
+    office = Office({"sales": queue("a")}, ("a", "b"))
+    office.sign_in("a")
+    office.enter("e1")
+    acd = office.acd
+    out = acd.handle(Take("b", "e1"), office.now)
+    assert {(end.agent, end.result) for end in only(out, OfferEnd)} == {("a", "withdrawn")}
+    assert only(out, Link) == [Link("e1", "call-e1", "b")]
+    assert not only(out, Ring)
+    connect = only(acd.handle(Linked("e1"), office.now), Connect)[0]
+    assert connect.agent == "b"
+    assert acd.agent("a").phase == "ready"
+
+
+def test_what_somebody_answered_cannot_be_taken_nor_by_who_talks_with_a_queues_caller() -> None:
+    office = Office({"sales": queue("a", "b")}, ("a", "b"))
+    office.sign_in("a", "b")
+    office.enter("e1")
+    office.accept("a")
+    assert not only(office.acd.handle(Take("b", "e1"), office.now), Link)
+    office.do(Linked("e1"))
+    office.enter("e2")
+    assert office.rung() == {"b": "e2"}
+    assert not office.acd.handle(Take("a", "e2"), office.now)

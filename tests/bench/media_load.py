@@ -20,6 +20,7 @@ import numpy as np
 from appliance.media import g711, process
 
 LOOP_FRAMES = 200
+VOICES = 200
 
 
 def engine(socket_path: Path, data: Path) -> None:
@@ -59,15 +60,19 @@ def compile_phones(folder: Path) -> Path:
 
 
 def write_voices(path: Path, count: int) -> None:
-    """`LOOP_FRAMES` frames of speech-like noise for each phone: 60 % of the time, in syllables."""
+    """`LOOP_FRAMES` frames of speech-like noise for each phone: 60 % of the time, in syllables.
+    Beyond `VOICES` phones they begin again: what they say is marked as theirs in any case."""
     samples = LOOP_FRAMES * 160
     with path.open("wb") as file:
-        for seed in range(count):
+        made: list[bytes] = []
+        for seed in range(min(count, VOICES)):
             random = np.random.default_rng(seed)
             noise = np.convolve(random.normal(0, 1, samples), np.hanning(12) / 4, "same")
             rhythm = np.repeat(random.random(samples // 800) < 0.6, 800)
             pcm = np.clip(noise * rhythm * 3000, -32000, 32000).astype(np.int16)
-            file.write(g711.ulaw_encode(pcm).tobytes())
+            made.append(g711.ulaw_encode(pcm).tobytes())
+        for phone in range(count):
+            file.write(made[phone % VOICES])
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 /* The far ends of `bench_media`: phones in pairs whose legs the engine bridges.
  *
- *     media_phones SECONDS WARM_S VOICES PORT...
+ *     media_phones SECONDS WARM_S VOICES COUNT
  *
  * VOICES is a file of 200 frames of 160 mu-law bytes for each phone. Prints the phones' own ports as
- * JSON, begins when a line comes on standard input, and prints what was delivered. Each phone sends a
- * frame every 20 ms, all of them spread over the 20 ms, and each frame says in its first 9 bytes who
- * sent it, which it is, and a check of the rest, so that what was lost, doubled or mixed up shows.
+ * JSON, begins when the ports to send to come on standard input, and prints what was delivered. Each
+ * phone sends a frame every 20 ms, all of them spread over the 20 ms, and each frame says in its first
+ * 10 bytes who sent it, which it is, and a check of the rest, so that what was lost, doubled or mixed
+ * up shows.
  * Delays are from before `send` to the kernel's time stamp of arrival. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -18,7 +19,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { HEADER = 12, FRAME = 160, MARK = 9, LOOP = 200, BINS = 4000 };
+enum { HEADER = 12, FRAME = 160, MARK = 10, LOOP = 200, BINS = 4000 };
 
 static int64_t now_ns(clockid_t clock) {
     struct timespec t;
@@ -29,7 +30,7 @@ static int64_t now_ns(clockid_t clock) {
 static uint32_t check(const uint8_t *payload) {
     uint32_t hash = 2166136261u;
     for (int i = 0; i < FRAME; i++)
-        if (i < 5 || i >= MARK) hash = (hash ^ payload[i]) * 16777619u;
+        if (i < 6 || i >= MARK) hash = (hash ^ payload[i]) * 16777619u;
     return hash;
 }
 
@@ -60,14 +61,14 @@ static void drain(struct phone *phones, int index, int frames, int warm, int fra
         if (size < 0) return;
         if (size != HEADER + FRAME || data[0] != 0x80) continue;
         const uint8_t *payload = data + HEADER;
-        uint32_t which = get32(payload + 1);
-        int genuine = get32(payload + 5) == check(payload) && (int)which < frames;
+        uint32_t which = get32(payload + 2);
+        int genuine = get32(payload + 6) == check(payload) && (int)which < frames;
         if (!genuine || phones[index].seen[which]) {
             /* Silence before the first frame, or a gap covered by the frame before it. */
             made_up += frame >= warm;
             continue;
         }
-        if (payload[0] != (index ^ 1)) {
+        if ((payload[0] << 8 | payload[1]) != (index ^ 1)) {
             wrong++;
             continue;
         }
@@ -94,7 +95,7 @@ static double percentile(double share) {
 }
 
 int main(int argc, char **argv) {
-    int count = argc - 4, frames = (int)(atof(argv[1]) * 50), warm = (int)(atof(argv[2]) * 50);
+    int count = argc == 5 ? atoi(argv[4]) : 0, frames = (int)(atof(argv[1]) * 50), warm = (int)(atof(argv[2]) * 50);
     struct phone *phones = calloc(count, sizeof *phones);
     uint8_t *voices = malloc((size_t)count * LOOP * FRAME);
     FILE *file = fopen(argv[3], "rb");
@@ -102,22 +103,25 @@ int main(int argc, char **argv) {
     printf("[");
     for (int i = 0; i < count; i++) {
         struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-        struct sockaddr_in far = own;
         socklen_t size = sizeof own;
         int on = 1;
-        far.sin_port = htons(atoi(argv[4 + i]));
         phones[i].sock = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
         setsockopt(phones[i].sock, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
         if (bind(phones[i].sock, (void *)&own, sizeof own)
-            || getsockname(phones[i].sock, (void *)&own, &size)
-            || connect(phones[i].sock, (void *)&far, sizeof far)) return 3;
+            || getsockname(phones[i].sock, (void *)&own, &size)) return 3;
         phones[i].seen = calloc(frames, 1);
         phones[i].sent_at = calloc(frames, sizeof(int64_t));
         printf("%s%d", i ? ", " : "", ntohs(own.sin_port));
     }
     printf("]\n");
     fflush(stdout);
-    if (getchar() == EOF) return 4;
+    for (int i = 0; i < count; i++) {
+        struct sockaddr_in far = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        int port;
+        if (scanf("%d", &port) != 1) return 4;
+        far.sin_port = htons(port);
+        if (connect(phones[i].sock, (void *)&far, sizeof far)) return 5;
+    }
     /* Above the engine: phones are not late because it works. */
     struct sched_param priority = {.sched_priority = 20};
     sched_setscheduler(0, SCHED_FIFO, &priority);
@@ -136,9 +140,9 @@ int main(int argc, char **argv) {
                 put32(data + 4, frame * FRAME);
                 put32(data + 8, i + 1);
                 memcpy(payload, voices + ((size_t)i * LOOP + frame % LOOP) * FRAME, FRAME);
-                payload[0] = i;
-                put32(payload + 1, frame);
-                put32(payload + 5, check(payload));
+                payload[0] = i >> 8, payload[1] = i;
+                put32(payload + 2, frame);
+                put32(payload + 6, check(payload));
                 phones[i].sent_at[frame] = now_ns(CLOCK_REALTIME);
                 send(phones[i].sock, data, sizeof data, 0);
                 sent += frame >= warm;

@@ -216,12 +216,14 @@ async def chromium(
     loopback: bool = True,
     flags: Sequence[str] = (),
     locale: str = "en-US",
+    executable: Path | None = None,
 ) -> AsyncIterator[Chromium]:
     """Start Debian's Chromium; it ends with the block.
 
     `microphone` is a WAV that starts playing when a page first opens the microphone, and is
     repeated with `loop`; None beeps once a second. `loopback` lets WebRTC use 127.0.0.1, which
-    an ordinary Chromium does not; the other end must offer that address too.
+    an ordinary Chromium does not; the other end must offer that address too. `executable` starts
+    it some other way, in another network for instance.
     """
     arguments = [*_FLAGS, *flags]
     if microphone is not None:
@@ -232,7 +234,7 @@ async def chromium(
         arguments.append("--allow-loopback-in-peer-connection")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=program("chromium"),
+            executable_path=executable or program("chromium"),
             args=arguments,
             ignore_default_args=["--headless", "--mute-audio"],
             chromium_sandbox=False,

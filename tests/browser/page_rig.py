@@ -94,7 +94,7 @@ class Rig:
     async def page(self, path: str, person: str | None = None, **storage: str) -> Page:
         """A new tab at `path`, signed in; `storage` goes into localStorage first."""
         if person is not None:
-            client = await self.office.signed_in(person)
+            client = await self.office.signed_in(person, self.office.http)
             await self.context.add_cookies(
                 [
                     {"name": name, "value": value, "url": self.office.http}
@@ -136,6 +136,7 @@ async def rig(
         # Its own context: here the pages' policy of contents is to hold.
         context = await browser.browser.new_context(
             permissions=["microphone"],
+            ignore_https_errors=True,
             locale="en-US",
             viewport={"width": 1280, "height": 860},
         )

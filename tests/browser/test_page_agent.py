@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
 
+from appliance.browser.takeover import Takeover
 from appliance.ipc import Refused
 from appliance.live import (
     AgentAction,
@@ -138,6 +139,8 @@ async def test_the_microphone_is_heard_in_a_call_and_only_there(office: Rig) -> 
         return any(set(payload) - {0xFF, 0x7F, 0xFE, 0x7E} for payload in office.audio)
 
     page = await on_duty(office)
+    ring(office)
+    await expect(page.locator("[data-call=ringing]")).to_be_visible()
     await until(lambda: len(office.audio) >= 60)
     assert not loud()
     ring(office, "talking")
@@ -151,6 +154,60 @@ async def test_the_microphone_is_heard_in_a_call_and_only_there(office: Rig) -> 
     office.audio.clear()
     await until(lambda: len(office.audio) >= 100)
     assert not loud()
+
+
+async def test_between_calls_the_connection_stays_and_nothing_is_sent(office: Rig) -> None:
+    page = await on_duty(office)
+    ring(office, "talking")
+    await until(lambda: len(office.audio) >= 20)
+    office.agent("ana", phase="ready", call=None)
+    await expect(page.locator("[data-call=none]")).to_be_visible()
+    # What was under way may still arrive; then two checks of the network pass without a packet.
+    await page.wait_for_timeout(500)
+    office.audio.clear()
+    await page.wait_for_timeout(1000)
+    assert office.audio == []
+    ring(office, "talking")
+    await until(lambda: len(office.audio) >= 20)
+    assert len(office.control.asked(AgentPeer)) == 1
+    assert office.peer_states == ["connected"]
+
+
+def _codecs(offer: AgentPeer) -> list[str]:
+    """The codecs of an offer in their order."""
+    (formats,) = re.findall(r"^m=audio \d+ \S+ (.+?)\r?$", offer.sdp, re.MULTILINE)
+    names = dict(re.findall(r"^a=rtpmap:(\d+) ([\w-]+/\d+)", offer.sdp, re.MULTILINE))
+    return [names[one] for one in formats.split()]
+
+
+async def test_packets_that_keep_getting_lost_bring_opus(
+    office: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    received = Takeover.srtp_received
+    count = 0
+
+    def lossy(self: Takeover, data: bytes) -> None:
+        nonlocal count
+        count += 1
+        if 192 <= data[1] <= 223 or count % 10:
+            received(self, data)
+
+    page = await on_duty(office)
+    ring(office, "talking")
+    await until(lambda: len(office.audio) >= 20)
+    monkeypatch.setattr(Takeover, "srtp_received", lossy)
+    await until(lambda: len(office.control.asked(AgentPeer)) == 2, 40)
+    first, second = office.control.asked(AgentPeer)
+    assert _codecs(first) == ["PCMU/8000", "PCMA/8000", "telephone-event/8000"]
+    assert _codecs(second)[0] == "opus/48000"
+    assert _codecs(second)[-1] == "telephone-event/48000"
+    await expect(page.locator("[data-peer=connected]")).to_be_visible()
+    # Chosen by hand, G.711 comes back at once, and is what the next visit begins with.
+    await page.get_by_label("Network").select_option("g711")
+    await until(lambda: len(office.control.asked(AgentPeer)) == 3)
+    assert _codecs(office.control.asked(AgentPeer)[2])[0] == "PCMU/8000"
+    await expect(page.locator("[data-peer=connected]")).to_be_visible()
+    assert await page.evaluate("localStorage.getItem('codec')") == "g711"
 
 
 async def test_everything_can_be_done_by_keyboard(office: Rig) -> None:

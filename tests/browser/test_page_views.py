@@ -14,7 +14,9 @@ import pytest_asyncio
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from appliance.ledger.writer import Ledger
-from appliance.live import Done, TakeSound
+from appliance.live import ChangeSite, Done, SiteChanged, TakeSound, UndoSite
+from appliance.site.history import HISTORY, SiteHistory
+from appliance.site.load import dump
 from tests.browser.chromium import Chromium, chromium
 from tests.browser.page_rig import Rig, axe, built, picture, rig
 from tests.web import scenes
@@ -69,6 +71,9 @@ async def test_the_board_moves_with_the_switch(
         await expect(page.locator("[data-agent=boris]")).to_contain_text("On a call")
         await expect(page.locator("[data-agent=chen]")).to_contain_text("Lunch")
         await expect(page.get_by_text("The modem of Fax line is not there.")).to_be_visible()
+        await expect(page.locator("[data-running] [data-poor]")).to_have_text(
+            "Poor sound: Boris Ivanov"
+        )
         await picture(page, "board")
         calm = scenes.quiet()
         office.show(msgspec.structs.replace(calm, facts=facts))
@@ -139,6 +144,10 @@ async def test_calls_are_listed_searched_opened_and_heard(
         await rows.first.get_by_role("link").click()
         await expect(page.get_by_role("heading", name="What happened")).to_be_visible()
         await expect(page.get_by_text("Talks with")).to_be_visible()
+        await expect(page.locator("[data-quality=good]")).to_contain_text("Line 1")
+        await expect(page.locator("[data-quality=poor]")).to_contain_text(
+            "4% of what Boris Ivanov sent was lost."
+        )
         # The player seeks, which it can only by byte ranges.
         at = await page.evaluate(
             """async () => {
@@ -192,7 +201,7 @@ async def _every_view(office: Rig, page: Page, thorough: bool) -> list[str]:
         "ready": {"phase": "ready", "call": None},
         "not_ready": {"phase": "not_ready", "reason": "Lunch", "call": None},
         "ringing": {"phase": "offered", "call": scenes.call_for("ringing")},
-        "talking": {"phase": "busy", "call": scenes.call_for("talking")},
+        "talking": {"phase": "busy", "call": scenes.call_for("talking", poor="agent:ana")},
         "held": {"phase": "busy", "call": scenes.call_for("held")},
         "wrap": {"phase": "wrap", "call": None, "since": now, "wrap_until": now + 60_000},
     }
@@ -342,4 +351,41 @@ async def test_a_supervisor_brings_a_sound_and_hears_it(
         assert length == pytest.approx(2.0, abs=0.1)
         assert await axe(page) == []
         await picture(page, "sounds")
+        assert await overflow(page) == 0
+
+
+async def test_an_administrator_changes_the_office_and_takes_it_back(
+    tmp_path: Path, free_port: Callable[[], int], browser: Chromium
+) -> None:
+    text = dump(scenes.site())
+    (tmp_path / "site.toml").write_text(text)
+    history = SiteHistory(tmp_path / "site.toml", tmp_path / HISTORY)
+    history.notice(scenes.clock())
+    async with rig(browser, tmp_path, free_port, scenes.quiet()) as office:
+
+        async def change(request: ChangeSite) -> SiteChanged:
+            version = history.save(request.text, request.author, scenes.clock(), request.base)
+            return SiteChanged(version.number, ("sip.port",))
+
+        async def undo(request: UndoSite) -> SiteChanged:
+            return SiteChanged(history.undo(request.author, scenes.clock()).number)
+
+        office.control.handlers[ChangeSite] = change
+        office.control.handlers[UndoSite] = undo
+        page = await office.page("/site", "root")
+        document = page.get_by_label("Site document", exact=True)
+        await expect(document).to_have_value(text)
+        await document.fill(text.replace('"boris"]', '"borris"]'))
+        await page.get_by_role("button", name="Save and use").click()
+        await expect(page.get_by_role("alert")).to_contain_text("boris")
+        assert await axe(page) == []
+        await document.fill(text.replace('"Sales"', '"New business"'))
+        await page.get_by_role("button", name="Save and use").click()
+        await expect(page.get_by_role("status")).to_contain_text("Version 2 holds now.")
+        await page.get_by_text("1 change").click()
+        await expect(page.get_by_text('queues.sales.name = "New business"')).to_be_visible()
+        assert await axe(page) == []
+        await picture(page, "site")
+        await page.get_by_role("button", name="Undo the last change").click()
+        await expect(document).to_have_value(text)
         assert await overflow(page) == 0

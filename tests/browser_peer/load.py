@@ -1,9 +1,10 @@
 """What browser legs cost: N peers both ways, the pages in another process.
 
-    python -m tests.browser_peer.load [LEGS] [SECONDS] [--stock]
+    python -m tests.browser_peer.load [LEGS] [SECONDS] [--stock] [--opus] [--loop]
 
 Prints CPU seconds per leg and minute of this process, and how far the event loop was ever held
-up while the peers connected and while they ran.
+up while the peers connected and while they ran. The pages speak at moments of their own, as real
+ones do. `--loop` leaves the sockets on the event loop, as if no tick asked for them.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc.rtcrtpparameters import RTCRtpCodecCapability
 
 from appliance.browser.offer import Offer
 from appliance.browser.peer import BrowserPeer, offer_loopback
@@ -23,6 +25,8 @@ from appliance.browser.port import PeerStateName
 from appliance.browser.takeover import Takeover
 
 _FRAME = bytes(range(160))
+OPUS = 96
+"""The payload type that aiortc gives Opus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +89,13 @@ async def _paced(seconds: float, tick: Any) -> int:
     return count
 
 
-async def measure(legs: int, seconds: float, *, takeover: bool = True) -> LegCost:
+async def measure(
+    legs: int, seconds: float, *, takeover: bool = True, opus: bool = False, drained: bool = True
+) -> LegCost:
     """Connect `legs` peers to pages in a child process and run them for `seconds`."""
     child = await asyncio.create_subprocess_exec(
         sys.executable,
-        *("-m", "tests.browser_peer.load", "--pages", str(legs)),
+        *("-m", "tests.browser_peer.load", "--pages", str(legs), *["--opus"] * opus),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=1 << 20,
@@ -113,6 +119,9 @@ async def measure(legs: int, seconds: float, *, takeover: bool = True) -> LegCos
         held_connecting = lateness.stop()
 
         def tick() -> None:
+            if drained:
+                for peer in peers:
+                    peer.receive()
             for peer in peers:
                 peer.write(_FRAME)
 
@@ -146,13 +155,16 @@ async def measure(legs: int, seconds: float, *, takeover: bool = True) -> LegCos
     )
 
 
-async def _pages(legs: int) -> None:
+async def _pages(legs: int, opus: bool) -> None:
     """The child: pages with the same fast audio, so that they do not eat the machine."""
     reader = asyncio.StreamReader(limit=1 << 20)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     received = 0
-    wanted = Offer((), 0, True, 0, None, "sendrecv", "actpass", "", "", (), ())
+    wanted = Offer(
+        *((), 0, True, OPUS if opus else 0, None, "sendrecv", "actpass", "", "", (), ()),
+        opus=opus,
+    )
     audios: list[Takeover] = []
     connections = []
 
@@ -163,6 +175,8 @@ async def _pages(legs: int) -> None:
     for _ in range(legs):
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         audio = Takeover(connection, wanted, take, take)
+        codec = ("audio/opus", 48000, 2) if opus else ("audio/PCMU", 8000, 1)
+        connection.getTransceivers()[0].setCodecPreferences([RTCRtpCodecCapability(*codec)])
 
         def changed(connection: RTCPeerConnection = connection, audio: Takeover = audio) -> None:
             if connection.connectionState == "connected":
@@ -178,15 +192,16 @@ async def _pages(legs: int) -> None:
         answer = json.loads(await reader.readline())
         await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
 
-    def tick() -> None:
-        for audio in audios:
-            audio.write(_FRAME)
+    async def talk(number: int, audio: Takeover) -> None:
+        await asyncio.sleep(0.02 * number / legs)
+        await _paced(1e9, lambda: audio.write(_FRAME))
 
-    talking = asyncio.create_task(_paced(1e9, tick))
+    talking = [asyncio.create_task(talk(n, audio)) for n, audio in enumerate(audios)]
     while line := await reader.readline():
         if json.loads(line) == "count":
             print(received, flush=True)
-    talking.cancel()
+    for task in talking:
+        task.cancel()
     for connection in connections:
         await connection.close()
 
@@ -194,10 +209,12 @@ async def _pages(legs: int) -> None:
 def main() -> None:
     numbers = [int(word) for word in sys.argv[1:] if word.isdigit()]
     if "--pages" in sys.argv:
-        asyncio.run(_pages(numbers[0]))
+        asyncio.run(_pages(numbers[0], "--opus" in sys.argv))
         return
     legs, seconds = (numbers + [4, 20][len(numbers) :])[:2]
-    print(asyncio.run(measure(legs, seconds, takeover="--stock" not in sys.argv)))
+    takeover, opus = "--stock" not in sys.argv, "--opus" in sys.argv
+    drained = "--loop" not in sys.argv
+    print(asyncio.run(measure(legs, seconds, takeover=takeover, opus=opus, drained=drained)))
 
 
 if __name__ == "__main__":

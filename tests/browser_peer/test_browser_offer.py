@@ -249,3 +249,35 @@ def test_any_text_is_refused_or_read(text: str) -> None:
         sdp.read("v=0\n" + text)
     except PeerRefused:
         return
+
+
+def test_opus_is_a_wish_that_only_its_speaker_grants() -> None:
+    assert sdp.read(CHROMIUM).codec == "PCMU/8000"
+    offer = sdp.read(CHROMIUM, opus=True)
+    assert (offer.payload_type, offer.opus, offer.codec) == (111, True, "opus/48000/2")
+
+
+def test_opus_behind_g711_is_no_wish() -> None:
+    offer = sdp.read(CHROMIUM.replace("111 63 0 8", "0 111 63 8"), opus=True)
+    assert (offer.payload_type, offer.opus) == (0, False)
+
+
+def test_keys_beside_opus_have_its_rate_alone() -> None:
+    offer = sdp.read(CHROMIUM, opus=True)
+    assert offer.event_payload == 110
+    local = LOCAL.replace("SAVPF 0", "SAVPF 111").replace(
+        "a=rtpmap:0 PCMU/8000", "a=rtpmap:111 opus/48000/2\na=fmtp:111 stereo=1"
+    )
+    answer = sdp.answer(offer, local, events=True)
+    assert "m=audio 58606 UDP/TLS/RTP/SAVPF 111 110\r\n" in answer
+    assert "a=rtpmap:110 telephone-event/48000" in answer
+    assert "telephone-event/8000" not in answer
+    (wishes,) = [line for line in answer.splitlines() if line.startswith("a=fmtp:111")]
+    for wish in ("useinbandfec=1", "stereo=0", "maxplaybackrate=8000", "maxaveragebitrate=32000"):
+        assert wish in wishes
+
+
+def test_aiortc_reads_an_offer_reduced_to_opus() -> None:
+    described = SessionDescription.parse(sdp.reduced(sdp.read(CHROMIUM, opus=True)))
+    (codec,) = described.media[0].rtp.codecs
+    assert (codec.mimeType, codec.clockRate, codec.channels) == ("audio/opus", 48000, 2)

@@ -278,3 +278,133 @@ async def test_writing_before_the_page_is_there_does_nothing() -> None:
     peer.write(bytes(160))
     await peer.close()
     peer.write(bytes(160))
+
+
+# --- read by a tick -------------------------------------------------------------------------------
+
+
+def _on_the_loop(call: Call) -> bool:
+    audio = call.peer._audio
+    assert isinstance(audio, Takeover)
+    try:
+        return (
+            asyncio.get_running_loop()._selector.get_key(  # type: ignore[attr-defined]
+                audio._path().transport._sock_fd
+            )
+            is not None
+        )
+    except KeyError:
+        return False
+
+
+async def test_a_tick_that_asks_gets_what_has_come_and_nothing_comes_in_between() -> None:
+    call = Call(takeover=True)
+    await call.connect()
+    await until(lambda: call.sink.audio)
+    assert _on_the_loop(call)
+    call.peer.receive()
+    assert not _on_the_loop(call)
+    before, sent = len(call.sink.audio), call.page.microphone.sent
+    await until(lambda: call.page.microphone.sent >= sent + 5)
+    assert len(call.sink.audio) == before
+    for _ in range(200):
+        await asyncio.sleep(0.01)
+        call.peer.receive()
+        if len(call.sink.audio) >= before + 20:
+            break
+    assert np.diff([n for _, n, _, _ in call.sink.audio[before : before + 20]]).tolist() == [1] * 19
+    call.peer.rest()
+    assert _on_the_loop(call)
+    before = len(call.sink.audio)
+    await until(lambda: len(call.sink.audio) >= before + 10)
+    call.peer.receive()
+    await call.close()
+
+
+async def test_a_backlog_is_dropped_but_for_its_newest_and_less_is_kept() -> None:
+    call = Call(takeover=True)
+    await call.connect()
+    await until(lambda: call.sink.audio)
+    for packets, kept in ((30, {2}), (3, {3, 4, 5})):
+        call.peer.receive()
+        before, sent = len(call.sink.audio), call.page.microphone.sent
+        await until(lambda wanted=sent + packets: call.page.microphone.sent >= wanted)
+        call.peer.receive()
+        assert len(call.sink.audio) - before in kept
+    await call.close()
+
+
+async def test_a_goodbye_is_heard_by_the_tick() -> None:
+    call = Call(takeover=True)
+    await call.connect()
+    call.peer.receive()
+    closing = asyncio.create_task(call.page.close())
+    for _ in range(500):
+        call.peer.receive()
+        if call.sink.states[-1] == "closed":
+            break
+        await asyncio.sleep(0.01)
+    assert call.sink.states == ["connected", "closed"]
+    await closing
+    call.peer.receive()
+    call.peer.rest()
+    await call.peer.close()
+
+
+async def test_where_sockets_cannot_be_taken_the_loop_goes_on_reading_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(takeover_module, "drainable", lambda loop, transport: False)
+    call = Call(takeover=True)
+    await call.connect()
+    call.peer.receive()
+    assert _on_the_loop(call)
+    before = len(call.sink.audio)
+    await until(lambda: len(call.sink.audio) >= before + 10)
+    await call.close()
+
+
+async def test_both_sides_know_how_the_network_treats_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(peer_module, "_LOOK_S", 0.1)
+    monkeypatch.setattr(takeover_module, "_REPORT_S", 0.1)
+    received = Takeover.srtp_received
+    count = 0
+
+    def lossy(self: Takeover, data: bytes) -> None:
+        nonlocal count
+        if data[1] & 0x7F == 0:
+            count += 1
+            if count % 10 == 5:
+                return
+        received(self, data)
+
+    monkeypatch.setattr(Takeover, "srtp_received", lossy)
+    call = Call(takeover=True)
+    await call.connect()
+    frames = 0
+    while call.peer.quality().round_trip_ms is None or count < 40:
+        await _talk(call, [bytes(160)])
+        frames += 1
+        assert frames < 1000
+    quality = call.peer.quality()
+    assert quality.packets >= 30
+    assert quality.lost >= 3
+    assert quality.far_packets == frames
+    assert quality.far_lost == 0
+    assert quality.round_trip_ms is not None
+    assert quality.round_trip_ms < 5000
+    await call.close()
+    assert call.peer.quality().packets == 0
+
+
+async def test_the_slow_way_knows_its_losses_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peer_module, "_LOOK_S", 0.1)
+    call = Call(takeover=False)
+    await call.connect()
+    await until(lambda: call.peer.quality().packets >= 10)
+    await _talk(call, [bytes(160)] * 10)
+    await until(lambda: call.peer.quality().far_packets >= 10)
+    assert call.peer.quality().lost == 0
+    await call.close()

@@ -10,7 +10,8 @@ from aiortc.rtp import RtcpPacket, RtcpRrPacket, RtcpSdesPacket, RtcpSrPacket, R
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.browser.rtp import MULAW_TO_ALAW, Incoming, Keys, Outgoing
+from appliance.browser.companding import MULAW_TO_ALAW
+from appliance.browser.rtp import Incoming, Keys, Outgoing
 from tests.browser.signals import alaw_decode, mulaw_decode
 
 
@@ -58,7 +59,7 @@ def test_frames_are_numbered_and_timed_one_after_another() -> None:
 def test_a_late_tick_does_not_show_in_the_timestamps() -> None:
     outgoing = Outgoing(ssrc=5, payload_type=0, sequence=0, timestamp=0)
     outgoing.packet(bytes(160), 0.0)
-    late = RtpPacket.parse(outgoing.packet(bytes(160), 0.15))
+    late = RtpPacket.parse(outgoing.packet(bytes(160), 0.08))
     assert (late.timestamp, late.marker) == (160, 0)
 
 
@@ -152,3 +153,71 @@ def test_a_late_packet_of_the_press_before_is_not_a_new_press() -> None:
 @pytest.mark.parametrize("payload", [b"", b"\x01\x0a\x00", b"\x10\x0a\x00\xa0", b"\xff" * 9])
 def test_what_is_no_key_is_not_told(payload: bytes) -> None:
     assert Keys().take(0, payload) is None
+
+
+def test_a_skip_of_the_beat_counts_in_the_timestamp() -> None:
+    outgoing = Outgoing(ssrc=5, payload_type=0, sequence=0, timestamp=0)
+    outgoing.packet(bytes(160), 0.0)
+    # 80 ms late: three frames were skipped, so the sound goes on where it would have been
+    after = RtpPacket.parse(outgoing.packet(bytes(160), 0.1))
+    assert after.timestamp == 5 * 160
+
+
+def test_opus_runs_on_its_own_clock() -> None:
+    outgoing = Outgoing(ssrc=5, payload_type=111, sequence=0, timestamp=0, rate=48000)
+    packets = [RtpPacket.parse(outgoing.packet(bytes(40), n * 0.02)) for n in range(3)]
+    assert [packet.timestamp for packet in packets] == [0, 960, 1920]
+    incoming = Incoming(48000)
+    for n in range(200):
+        incoming.take(_sent(n, n * 960), n * 0.02 + (0.01 if n % 2 else 0))
+    assert incoming.jitter_ms == pytest.approx(10, abs=0.2)
+
+
+def _told_by_page(ours: Outgoing, received: list[int], at: float) -> bytes:
+    """What a page reports that got our report at `at` and these packets."""
+    page, hears = Outgoing(ssrc=7, payload_type=0, sequence=0, timestamp=0), Incoming()
+    for n in received:
+        hears.take(_sent(n, n * 160, ssrc=ours.ssrc), n * 0.02)
+    hears.take_rtcp(ours.report(b"", "box", at, unix_time=1e9 + at), at + 0.03)
+    return page.report(hears.report(at + 1.03), "page", at + 1.03, 0.0)
+
+
+def test_the_page_s_report_tells_loss_and_round_trip() -> None:
+    ours = Outgoing(ssrc=5, payload_type=0, sequence=0, timestamp=0)
+    for n in range(100):
+        ours.packet(bytes(160), n * 0.02)
+    compound = _told_by_page(ours, [n for n in range(100) if n % 4 != 1], at=2.0)
+    heard = ours.heard(compound, now=3.06)
+    assert heard is not None
+    assert heard.lost == 25
+    assert heard.lost_share == pytest.approx(0.25, abs=0.01)
+    assert heard.round_trip_ms == pytest.approx(60, abs=1)
+
+
+def test_an_echo_of_a_report_that_was_never_sent_has_no_round_trip() -> None:
+    ours = Outgoing(ssrc=5, payload_type=0, sequence=0, timestamp=0)
+    ours.packet(bytes(160), 0.0)
+    compound = _told_by_page(ours, [1, 2], at=1.0)
+    stranger = Outgoing(ssrc=5, payload_type=0, sequence=0, timestamp=0)
+    heard = stranger.heard(compound, now=2.0)
+    assert heard is not None
+    assert heard.round_trip_ms is None
+
+
+def test_reports_about_other_streams_and_feedback_are_passed_over() -> None:
+    ours = Outgoing(ssrc=5, payload_type=0, sequence=0, timestamp=0)
+    ours.packet(bytes(160), 0.0)
+    stranger = Outgoing(ssrc=6, payload_type=0, sequence=0, timestamp=0)
+    assert ours.heard(_told_by_page(stranger, [1, 2], at=1.0), now=2.0) is None
+    nack = struct.pack("!BBHIIHH", 0x81, 205, 3, 7, 5, 0, 0)
+    transport_cc = struct.pack("!BBHIIHHII", 0x8F, 205, 5, 7, 5, 0, 1, 0, 0)
+    assert ours.heard(nack + transport_cc, now=2.0) is None
+    mine = _told_by_page(ours, [1, 2], at=1.0)
+    assert ours.heard(nack + transport_cc + mine, now=2.0) is not None
+
+
+@given(st.binary(max_size=120))
+def test_garbage_is_no_report(data: bytes) -> None:
+    ours = Outgoing(ssrc=5, payload_type=0, sequence=0, timestamp=0)
+    heard = ours.heard(data, 1.0)
+    assert heard is None or heard.lost >= 0

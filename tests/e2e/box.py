@@ -15,6 +15,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
+
 from appliance import events as e
 from appliance import ipc, live
 from appliance.app import Office, Places
@@ -70,6 +72,8 @@ timeout_s = 5
 [numbering]
 outside_prefix = "0"
 outgoing = ["line1"]
+[recording]
+format = "wav"
 [sip]
 host = "127.0.0.1"
 port = @SIP@
@@ -234,10 +238,14 @@ class Box:
                 await asyncio.sleep(0.05)
 
     def kill(self, name: str) -> int:
-        """kill -9 one process of the box; returns its pid."""
-        process = self.office.processes[name]
-        os.kill(process.pid, 9)
-        return process.pid
+        """kill -9 one process of the box, of an audio process the one that carries the calls;
+        returns its pid."""
+        pid = self.office.processes[name].pid
+        if name in self.office.media_names():
+            (worker,) = psutil.Process(pid).children()
+            pid = worker.pid
+        os.kill(pid, 9)
+        return pid
 
 
 def port_picker() -> Callable[[], int]:

@@ -16,7 +16,10 @@ from appliance import events as e
 from appliance import live
 from appliance.ipc import Refused
 from appliance.site.secrets import Secrets
+from tests.browser.chromium import chromium
+from tests.browser.signals import tone, write_wav
 from tests.e2e.box import Box
+from tests.e2e.test_first_call import PLAIN_MICROPHONE
 from tests.interop.baresip import Baresip, baresip
 from tests.interop.linphone import linphone
 from tests.peers import program
@@ -306,3 +309,36 @@ async def test_linphones_attended_transfer_brings_the_other_two_together(
         together = await box.fact(e.Bridged, 3)
         assert isinstance(together, e.Bridged)
         assert {together.a, together.b} == {"phone:101", "phone:103"}
+
+
+@pytest.mark.browser
+async def test_an_agents_page_asks_a_colleague_and_brings_all_together(
+    tmp_path: Path, free_port: Ports
+) -> None:
+    microphone = write_wav(tmp_path / "agent.wav", tone(700, 5), 8000)
+    async with (
+        Box(tmp_path, free_port, edit=more_phones, simulator=False) as box,
+        phones(box, tmp_path, free_port, hertz=True) as phone,
+        chromium(microphone=microphone, loop=True) as browser,
+    ):
+        await browser.context.add_init_script(PLAIN_MICROPHONE)
+        page = (await browser.page(f"{box.url}/demo")).page
+        await page.get_by_role("button", name="Sign in as Ana").click()
+        await page.get_by_role("button", name="Go on duty").click()
+        await box.state(lambda s: box.agent(s, "ana").phase == "ready")
+        await dial(box, phone["101"], "301")
+        await page.get_by_role("button", name="Answer").click()
+        await box.fact(e.Bridged)
+        await page.get_by_label("Number or extension").fill("103")
+        await page.get_by_role("button", name="Ask first").click()
+        await page.locator("[data-consult=talking]").wait_for()
+        await until_heard(tmp_path / "103", {700})
+        await page.get_by_role("button", name="Bring all together").click()
+        await until_heard(tmp_path / "101", {600, 700})
+        await until_heard(tmp_path / "103", {400, 700})
+        await page.get_by_role("button", name="Hang up").click()
+        await box.fact(e.PartyLeft)
+        await until_heard(tmp_path / "101", {600})
+        wrap = await box.fact(e.WrapStart)
+        assert isinstance(wrap, e.WrapStart)
+        assert wrap.agent == "ana"

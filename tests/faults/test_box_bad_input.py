@@ -307,7 +307,7 @@ async def test_garbage_on_the_box_s_own_sockets_is_cut_off(office: OfficeUnderAt
     ]
     async with office.talking() as talk:
         speaking = asyncio.create_task(talk.say())
-        for path in (office.box.places.control, office.box.places.media):
+        for path in (office.box.places.control, office.box.places.media_socket(0)):
             for data in nonsense:
                 reader, writer = await asyncio.open_unix_connection(str(path))
                 assert await cut_off(reader, writer, data), (path.name, data[:40])

@@ -20,13 +20,13 @@ audio_alert aubridge,nil
 rtp_ports {rtp}-{rtp_end}
 module_path /usr/lib/baresip/modules
 module g711.so
+module srtp.so
 module aufile.so
 module aubridge.so
 module_app account.so
 module_app menu.so
 module_app ctrl_tcp.so
 ctrl_tcp_listen 127.0.0.1:{control}
-{more}
 """
 
 
@@ -68,21 +68,25 @@ async def baresip(
     control: int,
     rtp: int,
     *,
+    source: str = "aubridge,nil",
     hertz: int | None = None,
+    heard: Path | None = None,
+    trusted: Path | None = None,
 ) -> AsyncIterator[Baresip]:
-    """Run one; it listens for SIP on `port` and for commands on `control`. With `hertz` it says
-    a tone of that pitch, and what it hears is written to WAV files in the folder."""
+    """Run one; it listens for SIP on `port` and for commands on `control`. `source` is what it
+    says, as its configuration names it; what it hears goes to `*-dec.wav` in the folder `heard`;
+    `trusted` is the certificate that it knows. With `hertz` it says a tone of that pitch, and what
+    it hears is written to its own folder."""
     folder.mkdir(parents=True, exist_ok=True)
     if hertz is not None:
         write_wav(folder / "says.wav", tone(hertz, 100))
-    config = CONFIG.format(
-        port=port,
-        control=control,
-        rtp=rtp,
-        rtp_end=rtp + 20,
-        source="aubridge,nil" if hertz is None else f"aufile,{folder}/says.wav",
-        more="" if hertz is None else f"module sndfile.so\nsnd_path {folder}\n",
-    )
+        source, heard = f"aufile,{folder}/says.wav", heard or folder
+    config = CONFIG.format(port=port, control=control, rtp=rtp, rtp_end=rtp + 20, source=source)
+    if trusted is not None:
+        config += f"sip_cafile {trusted}\n"
+    if heard is not None:
+        heard.mkdir(parents=True, exist_ok=True)
+        config += f"module sndfile.so\nsnd_path {heard}\n"
     (folder / "config").write_text(config)
     (folder / "accounts").write_text(account + "\n")
     (folder / "contacts").write_text("")

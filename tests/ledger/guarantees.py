@@ -15,6 +15,7 @@ from appliance.events import (
     HoldOn,
     IvrIn,
     IvrOut,
+    LegQuality,
     LineReleased,
     LineSeized,
     Offer,
@@ -68,7 +69,7 @@ def broken(facts: Iterable[Fact]) -> list[str]:
     over: set[str] = set()
     for fact in facts:
         call = getattr(fact, "call", None)
-        if call in over and not isinstance(fact, WrapStart | WrapEnd):
+        if call in over and not isinstance(fact, WrapStart | WrapEnd | LegQuality):
             wrong.append(f"{type(fact).__name__} of {call} after its Disconnect")
         if isinstance(fact, Disconnect):
             over.add(fact.call)

@@ -20,6 +20,7 @@ from appliance.events import (
     IvrIn,
     IvrKey,
     IvrOut,
+    LegQuality,
     Offer,
     OfferEnd,
     QEnter,
@@ -95,6 +96,42 @@ def test_an_answered_entry_has_its_wait_talk_hold_and_wrap_up() -> None:
         hold_ms=12_000,
     )
     assert (entry.wait_ms, entry.talk_ms, entry.wrap_ms) == (22_300, 48_000, 10_000)
+
+
+def test_a_call_tells_how_each_leg_sounded_and_why() -> None:
+    def leg(party: str, door: str, **figures: object) -> LegQuality:
+        values = {
+            "packets": 950,
+            "lost": 0,
+            "late": 0,
+            "concealed": 0,
+            "jitter_ms": 2.0,
+            "delay_ms": 20.0,
+            "mos": 4.3,
+            **figures,
+        }
+        return LegQuality(at=90_000, call="c", party=party, door=door, **values)  # type: ignore[arg-type]
+
+    row = project_call(
+        stored(
+            *ANSWERED,
+            leg("line:1", "line"),
+            leg("agent:bo", "peer", lost=40, late=10, mos=2.2),
+            leg("phone:201", "rtp", mos=4.2, far_mos=3.2, far_lost=0.03),
+            leg("trunk:a", "rtp", mos=3.0, round_trip_ms=700.0),
+            leg("trunk:b", "rtp", mos=3.0, jitter_ms=60.0),
+        )
+    )
+    assert row is not None
+    assert [(q.party, q.verdict, q.trouble) for q in row.quality] == [
+        ("line:1", "good", None),
+        ("agent:bo", "poor", "loss"),
+        ("phone:201", "fair", "far_loss"),
+        ("trunk:a", "poor", "delay"),
+        ("trunk:b", "poor", "jitter"),
+    ]
+    assert row.quality[1].loss == round(50 / 990, 4)
+    assert len(row.steps) == len(ANSWERED), "the journey is of people, not of packets"
 
 
 def test_an_answered_call_tells_who_spoke_how_long_and_after_what_wait() -> None:

@@ -22,7 +22,8 @@ def test_names_that_are_no_day_stay() -> None:
 def test_only_the_folders_of_expired_days_are_deleted(tmp_path: Path) -> None:
     for name in ("2020-01-01", "2026-11-22", "examples"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "a.wav").write_bytes(b"x")
+        for file in ("a.wav", "a.part-1.wav", "b.opus", "c.flac", ".d.opus.new"):
+            (tmp_path / name / file).write_bytes(b"x")
     outside = tmp_path.parent / "outside"
     outside.mkdir()
     (tmp_path / "2020-01-02").symlink_to(outside)

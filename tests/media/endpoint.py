@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from appliance.browser.port import PeerRefused, PeerSink
+from appliance.browser.port import PeerQuality, PeerRefused, PeerSink
 from appliance.lines.line import Caps, HungUp, LineEvent, LineSink, OffHook, Up
 from appliance.media import g711, protocol, rtp
 from appliance.media.client import MediaClient
@@ -162,12 +162,24 @@ class MemoryPeer:
         self.sink = sink
         self.written: list[bytes] = []
         self.closed = False
+        self.asked = 0
+        """Ticks that asked for audio since the last rest."""
         self.sequence = 0
 
     async def accept(self, offer_sdp: str) -> str:
         if offer_sdp == "bad":
             raise PeerRefused("This offer has no audio.")
         return "answer to " + offer_sdp
+
+    def receive(self) -> None:
+        """What the test says is heard at once, whoever asks."""
+        self.asked += 1
+
+    def rest(self) -> None:
+        self.asked = 0
+
+    def quality(self) -> PeerQuality:
+        return PeerQuality(far_packets=len(self.written), far_jitter_ms=1.5, round_trip_ms=12.0)
 
     def write(self, payload: bytes) -> None:
         self.written.append(payload)

@@ -80,6 +80,19 @@ def test_speech_is_no_key(voice: str) -> None:
     assert corpus.detect(streams) == [""] * len(streams)
 
 
+def test_two_harmonics_of_a_voice_are_no_key() -> None:
+    # A child's vowel of 237 Hz whose third and seventh harmonics stand in two formants lies at the
+    # frequencies of A; its hum was on before, in a consonant.
+    time = np.arange(8000) / 8000
+    hum = sum(level * np.sin(2 * np.pi * 237 * order * time) for order, level in ((1, 1), (2, 1.3)))
+    weak = sum(0.4 * np.sin(2 * np.pi * 237 * order * time) for order in (4, 6))
+    pair = sum(4 * np.sin(2 * np.pi * 237 * order * time) for order in (3, 7))
+    on = ((time > 0.4) & (time < 0.5)).astype(float)
+    assert corpus.detect([corpus.code(1000 * (hum + on * (pair + weak)))]) == [""]
+    # The same pair without a voice around it is a key.
+    assert corpus.detect([corpus.code(1000 * on * pair)]) == ["A"]
+
+
 @pytest.mark.parametrize("under_db", [30, 20, 16])
 def test_keys_are_heard_while_a_prompts_echo_lies_under_them(under_db: int) -> None:
     row = corpus.Row(f"echo of a prompt {under_db}", "must", 80, 80)

@@ -311,6 +311,20 @@ def test_silence_of_a_leg_that_should_send_is_reported_each_5_s() -> None:
     assert len(studio.of(protocol.LegQuiet)) == 3
 
 
+def test_a_leg_that_announced_its_silence_is_missed_only_after_a_minute() -> None:
+    studio = Studio()
+    studio.leg(1, voice(500))
+    studio.engine.expect_audio(1, True)
+    studio.run(10)
+    del studio.voices[1]
+    noise = rtp.Packet(rtp.COMFORT_NOISE, False, 10, 1600, 1, bytes([60]))
+    studio.engine.ring.comfort(studio.engine.legs[1].slot, noise)
+    studio.run(3000)
+    assert studio.of(protocol.LegQuiet) == []
+    studio.run(300)
+    assert len(studio.of(protocol.LegQuiet)) == 1
+
+
 def test_a_recording_has_each_side_in_its_place_and_follows_its_legs() -> None:
     studio = bridged()
     studio.engine.recordings["r"] = (1, 2)

@@ -151,7 +151,8 @@ def test_any_packet_time_is_played_without_gaps(size: int) -> None:
     whole = np.concatenate(made)
     sound = whole[whole != g711.ULAW_SILENCE]
     expected = np.repeat(np.arange(count) % 100 + 1, size)
-    assert ring.concealed[0] <= 3
+    # After its end the sound goes on for 60 ms, which are parts of four frames at most.
+    assert ring.concealed[0] <= 4
     assert np.array_equal(sound[: len(expected)], expected)
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from appliance import ipc
 from appliance.lines.line import CallerId, DeviceKey, Down, HungUp, OffHook, RingEnded, Ringing
-from appliance.media import dtmf, g711, rtp, tones
+from appliance.media import dtmf, g711, rtcp, rtp, tones
 from appliance.media import protocol as p
 from appliance.media.client import MediaClient
 from appliance.media.wav import pcm_wav, repair
@@ -190,6 +190,16 @@ async def test_keys_are_sent_as_events_where_agreed(box: Box, free_port: Ports) 
     assert heard == "4#"
 
 
+async def test_how_loud_a_phone_speaks_is_reported_to_who_asks(box: Box, free_port: Ports) -> None:
+    box.phone(1, free_port(), voice(500))
+    box.send(p.Listen(1, keys=False, level=True))
+    await box.wait(p.LegLevel)
+    report = await box.wait(p.LegLevel)
+    assert report.leg == 1
+    assert report.level_dbm0 == pytest.approx(-12, abs=0.5)
+    assert report.gain_db == 0
+
+
 async def test_a_held_leg_is_silent_both_ways_and_comes_back(box: Box, free_port: Ports) -> None:
     a = box.phone(1, free_port(), voice(500))
     b = box.phone(2, free_port(), voice(1000))
@@ -263,7 +273,7 @@ async def test_a_taken_port_fails_the_leg_with_a_sentence(box: Box, free_port: P
 async def test_rtcp_reports_come_with_what_was_received(
     box: Box, free_port: Ports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("appliance.media.packet_io._RTCP_TICKS", 50)
+    monkeypatch.setattr("appliance.media.rtcp.INTERVAL_S", 1.0)
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control,
@@ -283,7 +293,7 @@ async def test_rtcp_reports_come_with_what_was_received(
         async with asyncio.timeout(15):
             report = None
             while report is None or not report.blocks:
-                report = rtp.parse_rtcp(await loop.sock_recv(control, 2048))
+                report = rtcp.parse(await loop.sock_recv(control, 2048))
     assert report.ntp_middle is not None
     assert report.blocks[0].ssrc == end.ssrc
 
@@ -446,6 +456,17 @@ async def test_a_line_and_a_phone_hear_each_other(box: Box, free_port: Ports) ->
     assert best_level(heard, 500) == pytest.approx(-12, abs=0.5)
 
 
+async def test_lines_are_evened_out_and_phones_only_when_asked(box: Box, free_port: Ports) -> None:
+    await box.wait(p.LineUp)
+    phone = box.phone(2, free_port(), voice(500))
+    legs = box.process._engine.legs
+    box.send(p.OpenLine(1, "1"))
+    await until(lambda: 1 in legs and legs[1].wants.agc)
+    assert not legs[2].wants.agc
+    box.send(p.AimRtp(2, HOST, phone.port, 0, agc=True), p.OpenLine(1, "1", agc=False))
+    await until(lambda: legs[2].wants.agc and not legs[1].wants.agc)
+
+
 async def test_busy_tone_hangs_a_line_up(box: Box) -> None:
     await box.wait(p.LineUp)
     line = box.lines["1"]
@@ -567,6 +588,17 @@ async def test_a_page_hears_and_is_heard(box: Box, free_port: Ports) -> None:
     assert best_level(await hear(a, 80), 1000, 320) == pytest.approx(-12, abs=0.7)
     heard = g711.ulaw_decode(np.frombuffer(b"".join(peer.written[-50:]), np.uint8))
     assert best_level(heard, 500) == pytest.approx(-12, abs=0.5)
+
+
+async def test_a_page_is_asked_by_the_tick_while_it_has_a_leg(box: Box, free_port: Ports) -> None:
+    peer = await page(box)
+    await until(lambda: peer.asked >= 5)
+    box.phone(2, free_port())  # the beat goes on
+    box.send(p.CloseLeg(1))
+    await until(lambda: peer.asked == 0)
+    ticks = box.process._engine.now
+    await until(lambda: box.process._engine.now >= ticks + 5)
+    assert peer.asked == 0
 
 
 async def test_an_offer_that_cannot_be_answered_is_refused(box: Box) -> None:

@@ -45,6 +45,27 @@ def test_each_tone_is_recognised_from_any_start(country: str, tone: tones.Tone) 
 
 
 @pytest.mark.parametrize("country", COUNTRIES)
+@pytest.mark.parametrize("tone", ["stutter", "confirm"])
+def test_bursts_of_dial_tone_are_no_busy(country: str, tone: tones.Tone) -> None:
+    plan = tones.plan_for(country)
+    lead = tone_audio(plan, tone, 3.8, 0)
+    found = hear(plan, np.concatenate((lead, np.zeros(8000))) if tone == "confirm" else lead)
+    assert [heard for heard, _ in found] == [tones.Heard(tone, ended=False)]
+
+
+@pytest.mark.parametrize("country", COUNTRIES)
+def test_a_call_that_knocks_is_no_hang_up(country: str) -> None:
+    plan = tones.plan_for(country)
+    found = hear(plan, tone_audio(plan, "waiting", 25, 0))
+    assert {heard for heard, _ in found} == {tones.Heard("waiting", ended=False)}
+
+
+def test_special_information_can_be_played() -> None:
+    sound = tones.make_tone(tones.plan_for("us"), "sit")
+    assert len(sound) == 3 * 330 * 8 + 8000
+
+
+@pytest.mark.parametrize("country", COUNTRIES)
 @pytest.mark.parametrize("tone", ["busy", "reorder"])
 def test_hang_up_is_certain_within_three_cadences(country: str, tone: tones.Tone) -> None:
     plan = tones.plan_for(country)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from appliance.media.recorder import FLUSH_FRAMES, Recorder, repair
-from appliance.media.wav import STEREO_HEADER_BYTES
+from appliance.media.recorder import FLUSH_FRAMES, Recorder
+from appliance.media.wav import STEREO_HEADER_BYTES, repair
 from tests.peers import program
 
 LEFT = np.full(160, 0x10, np.uint8)
@@ -60,7 +60,7 @@ def test_a_file_whose_writer_died_is_playable_and_measured(tmp_path: Path) -> No
     recorder = Recorder(Closed(), 0)
     path = tmp_path / "a.wav"
     recorder.start("a", path)
-    for _ in range(3 * FLUSH_FRAMES):
+    for _ in range(6 * FLUSH_FRAMES):
         recorder.feed("a", LEFT, RIGHT)
     recorder._work.put(None)
     recorder._thread.join(10)

@@ -123,6 +123,24 @@ def test_what_the_caller_says_reaches_the_host_unchanged() -> None:
     assert sound.encode("u8", signal) in voice
 
 
+def test_the_exchanges_hybrid_sends_back_what_the_office_says_a_frame_later() -> None:
+    taps = np.array([0.0, 0.0, 0.5])
+    town = Town(hybrid=taps)
+    caller = town.answered(Wait(5000))
+    town.host("AT+VTX", 300)
+    heard: list[sound.Samples] = []
+    sent: list[sound.Samples] = []
+    town.modem.receive(b"\xa0" * 320, town.now)
+    for _ in range(5):
+        town.run(FRAME_MS)
+        heard.append(town.line.to_office)
+        sent.append(town.line.from_office)
+    came, went = np.concatenate(heard), np.concatenate(sent)
+    assert np.count_nonzero(went) == 320
+    assert np.array_equal(came[162:], went[:-162] // 2)
+    assert caller.state == "talking"
+
+
 def test_keys_are_audible_and_reported_by_the_unit() -> None:
     town = Town()
     caller = town.answered(Wait(1400), Press("5", on_ms=120))

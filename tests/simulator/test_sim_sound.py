@@ -107,3 +107,9 @@ def test_resampling_keeps_pitch_and_level() -> None:
     assert tone_level_dbm0(out, 1000) == pytest.approx(
         20 * np.log10(8000 / sound.PEAK_0_DBM0), abs=0.1
     )
+
+
+def test_a_hybrid_returns_noise_at_its_loss() -> None:
+    noise = np.random.default_rng(1).standard_normal(16_000) * 2000
+    back = np.convolve(noise, sound.hybrid(8.0))[:16_000]
+    assert sound.level_dbm0(noise) - sound.level_dbm0(back) == pytest.approx(8.0, abs=0.5)

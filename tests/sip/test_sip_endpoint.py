@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from appliance.sip.endpoint import MAX_CONNECTIONS_OF_HOST
-from appliance.sip.events import Failed, PhoneTarget, TrunkConfig, TrunkState, TrunkTarget
-from tests.sip.office import config_of, office
+from appliance.certificate import ensure_certificate
+from appliance.sip.endpoint import MAX_CONNECTIONS_OF_HOST, Endpoint
+from appliance.sip.events import (
+    Answered,
+    Failed,
+    HungUp,
+    Incoming,
+    PhoneTarget,
+    SipConfig,
+    TrunkConfig,
+    TrunkState,
+    TrunkTarget,
+)
+from tests.sip.office import Office, config_of, office
 from tests.sip.wire import request
 
 Ports = Callable[[], int]
@@ -142,3 +157,78 @@ async def test_stopping_is_bounded_when_nobody_answers(free_port: Ports) -> None
     config = replace(config_of(free_port()), trunks={"gw": trunk})
     async with asyncio.timeout(10), office(config) as box:
         box.endpoint.invite(TrunkTarget("gw", "1"), "5", None, box.offer)
+
+
+# --- TLS --------------------------------------------------------------------------------------
+
+
+def contexts(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """The box's side, and somebody's who knows its certificate."""
+    certificate, key = ensure_certificate(folder, (), datetime.now(UTC))
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(certificate, key)
+    return ours, ssl.create_default_context(cafile=str(certificate))
+
+
+@asynccontextmanager
+async def secured(config: SipConfig, folder: Path, trust: bool = True) -> AsyncIterator[Office]:
+    made = Office(config)
+    ours, theirs = contexts(folder)
+    made.endpoint = Endpoint(
+        config, made._on_event, made.endpoint._clock, tls=ours, trust=theirs if trust else None
+    )
+    await made.endpoint.start()
+    try:
+        yield made
+    finally:
+        await made.endpoint.stop()
+
+
+def tls_trunk(port: int, **more: object) -> TrunkConfig:
+    return TrunkConfig("127.0.0.1", port, "tls", probe=False, **more)  # type: ignore[arg-type]
+
+
+async def test_two_boxes_call_each_other_over_tls(free_port: Ports, tmp_path: Path) -> None:
+    here, there = free_port(), free_port()
+    one = replace(
+        config_of(free_port(), tls=True, tls_port=here), trunks={"other": tls_trunk(there)}
+    )
+    two = replace(
+        config_of(free_port(), tls=True, tls_port=there),
+        trunks={"one": tls_trunk(here, tls_only=True)},
+    )
+    async with secured(one, tmp_path) as box, secured(two, tmp_path) as other:
+        call = box.endpoint.invite(TrunkTarget("other", "0722"), None, None, box.offer)
+        await box.until(lambda: bool(box.of(Answered)))
+        assert other.of(Incoming)[0].transport == "tls"
+        box.endpoint.hangup(call)
+        await other.until(lambda: bool(other.of(HungUp)))
+
+
+@pytest.mark.parametrize("verify", [True, False])
+async def test_a_trunk_with_a_certificate_of_its_own_is_taken_only_when_told_so(
+    free_port: Ports, tmp_path: Path, verify: bool
+) -> None:
+    there = free_port()
+    one = replace(config_of(free_port()), trunks={"other": tls_trunk(there, verify=verify)})
+    two = replace(
+        config_of(free_port(), tls=True, tls_port=there),
+        trunks={"one": TrunkConfig("127.0.0.1", 9, probe=False)},
+    )
+    async with secured(one, tmp_path, trust=False) as box, secured(two, tmp_path):
+        box.endpoint.invite(TrunkTarget("other", "0722"), None, None, box.offer)
+        await box.until(lambda: bool(box.of(Failed if verify else Answered)))
+
+
+async def test_what_must_come_by_tls_is_refused_otherwise(free_port: Ports) -> None:
+    port = free_port()
+    config = config_of(port, phones={"101": "one"}, tls_only=frozenset({"101"}))
+    config = replace(
+        config, trunks={"other": TrunkConfig("127.0.0.1", 9, "tls", probe=False, tls_only=True)}
+    )
+    async with office(config) as box:
+        reader, writer = await connect(port)
+        writer.write(request("INVITE", source=("127.0.0.1", 5060)).encode())
+        assert b"403 TLS Required" in await answer(reader)
+        writer.close()
+        assert not box.of(Incoming)

@@ -26,7 +26,7 @@ def test_a_good_document_is_summed_up() -> None:
         "4 agents, 1 supervisor, 1 admin",
         "queue support: Support, 2 agents, skills",
         "menu main: 1 queue:sales",
-        "recording: kept 90 days",
+        "recording: as opus, kept 90 days",
         "SIP 5060 (UDP, TCP), RTP 16000 to 16999",
     ):
         assert part in text

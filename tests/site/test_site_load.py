@@ -187,13 +187,17 @@ def test_what_differs_between_two_documents_is_listed_by_path() -> None:
     new = parse(QUEUE + "ring_s = 30\n" + '[phones.202]\nname = "Hall"\n')
     assert diff(old, new) == [
         Change("phones.201.name", '"Desk"', None),
+        Change("phones.201.srtp", '"off"', None),
         Change("queues.sales.ring_s", "20", "30"),
         Change("phones.202.name", None, '"Hall"'),
+        Change("phones.202.srtp", None, '"off"'),
     ]
     assert [str(change) for change in diff(old, new)] == [
         'phones.201.name (removed, was "Desk")',
+        'phones.201.srtp (removed, was "off")',
         "queues.sales.ring_s = 30 (was 20)",
         'phones.202.name = "Hall" (new)',
+        'phones.202.srtp = "off" (new)',
     ]
     assert diff(new, new) == []
 

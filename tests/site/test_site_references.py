@@ -48,6 +48,27 @@ def with_(path: str, value: object) -> dict[str, object]:
     return copy(dict(BASE), path.split("/"))
 
 
+@pytest.mark.parametrize(
+    ("at", "transport"), [("lines/sip", 'transport = "tls"'), ("phones/201", "sip.tls = true")]
+)
+def test_keys_that_anybody_could_read_are_no_encryption(at: str, transport: str) -> None:
+    with pytest.raises(SiteError) as caught:
+        build(with_(f"{at}/srtp", "required"))
+    (problem,) = caught.value.problems
+    assert problem.path == f"{at.replace('/', '.')}.srtp"
+    assert transport in problem.message
+    assert build(with_(f"{at}/srtp", "allowed"))
+
+
+def test_encryption_may_be_required_over_tls() -> None:
+    trunk = {"kind": "trunk", "name": "2", "host": "h", "route": "queue:sales"}
+    secure = {**trunk, "transport": "tls", "srtp": "required"}
+    line = build(with_("lines/sip", secure)).lines["sip"]
+    assert line.kind == "trunk"
+    assert line.port == 5061
+    assert build({**with_("phones/201/srtp", "required"), "sip": {"tls": True}})
+
+
 def test_the_base_document_fits() -> None:
     assert isinstance(build(BASE), Site)
 
@@ -78,6 +99,7 @@ def test_an_overflow_that_can_never_happen_is_a_slip(field: str, value: int, lim
         ("queues/sales/overflow_after_s", 60, "queues.sales.overflow_to", ["say where"]),
         ("lines/one/route", "sales", "lines.one.route", ["is not a route", "queue:<id>"]),
         ("lines/one/route", "hangup", "lines.one.route", ["has no meaning here"]),
+        ("lines/one/fax", "phone:x", "lines.one.fax", ["no phone or person"]),
         ("lines/sip/numbers", {"+40": "queue:y"}, 'lines.sip.numbers."+40"', ['no queue "y"']),
         ("lines/sip/registration", True, "lines.sip.username", ["user name"]),
         ("lines/two", {**BASE["lines"]["one"], "name": "x"}, "lines.two.device", ["lines.one"]),  # type: ignore[dict-item]

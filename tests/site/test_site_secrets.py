@@ -180,3 +180,18 @@ def test_printing_the_secrets_shows_none(file: Path) -> None:
     secrets = Secrets.load(file)
     secrets.set_trunk("provider", "geheim")
     assert "geheim" not in repr(secrets)
+
+
+def test_a_pin_is_kept_as_a_hash_and_simple_ones_are_refused(file: Path) -> None:
+    secrets = Secrets.load(file)
+    secrets.set_pin("maria", "4711")
+    secrets.save()
+    assert "4711" not in file.read_text()
+    again = Secrets.load(file)
+    assert again.verify_pin("maria", "4711")
+    assert not again.verify_pin("maria", "4712")
+    assert not again.verify_pin("nobody", "4711")
+    assert not again.verify("maria", "4711")
+    for weak in ("123", "1234", "9876", "5555", "12a4", "1" * 13):
+        with pytest.raises(ValueError, match="PIN"):
+            secrets.set_pin("maria", weak)

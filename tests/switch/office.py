@@ -14,6 +14,8 @@ from appliance.sip import sdp
 from appliance.site.model import Site
 from appliance.switch import actions as act
 from appliance.switch.core import Switch
+from appliance.switch.pool import MediaPool
+from appliance.switch.ports import PortPool
 
 SITE = """
 pause_reasons = ["Break"]
@@ -110,7 +112,9 @@ class Office:
         self._done_until: int | None = None
         self.switch = Switch(self._site, "/data", self._new_id)
         self.w = self.switch.w
-        self.switch.media_up(self.now)
+        lines = tuple(p.LineSetup(line, "modem", "us", {}) for line in self.w.lines)
+        self.pool = MediaPool(1, PortPool(17000, 17099), p.Setup(lines, "us"))
+        self.media_up()
         for line in self.w.lines:
             self.media(p.LineUp(line, "test"))
 
@@ -121,8 +125,25 @@ class Office:
     # --- inputs -----------------------------------------------------------------------------
 
     def media(self, event: p.Event) -> None:
-        self.switch.handle(event, self.now)
+        self.pool.event(0, event, self.now)
         self._take()
+
+    def media_lost(self) -> None:
+        """The media process dies."""
+        self.pool.lost(0, self.now)
+        self.switch.media_lost(self.now)
+        self._take()
+
+    def media_up(self) -> list[p.Command]:
+        """It is back; returns what it is told."""
+        self.pool.connected(0)
+        self.pool.event(0, p.MediaReady(1), self.now)
+        commands, events = self.pool.take()
+        self.switch.media_up(self.now)
+        for event in events:
+            self.switch.handle(event, self.now)
+        self._take()
+        return [command for _, command in commands]
 
     def sip(self, event: sip.Event) -> None:
         self.switch.handle(event, self.now)
@@ -151,9 +172,18 @@ class Office:
         self._take()
 
     def _take(self) -> None:
-        facts, actions = self.switch.take()
-        self.facts += facts
-        self.actions += actions
+        while True:
+            facts, actions = self.switch.take()
+            self.facts += facts
+            self.actions += actions
+            for action in actions:
+                if isinstance(action, act.Media):
+                    self.pool.command(action.command, self.now)
+            _, events = self.pool.take()
+            for event in events:
+                self.switch.handle(event, self.now)
+            if not actions and not events:
+                return
 
     # --- stories ----------------------------------------------------------------------------
 

@@ -82,8 +82,12 @@ STEP = st.tuples(
             "keep",
             "book",
             "cancel_back",
+            "quality",
+            "last_word",
             "leg_failed",
             "quiet",
+            "tone",
+            "fax",
             "media_crash",
             "wait",
             "wait_long",
@@ -93,6 +97,13 @@ STEP = st.tuples(
 )
 
 
+def _sounds(leg: int, *, closed: bool, poor: bool) -> p.LegQuality:
+    mos = 2.0 if poor else 4.3
+    return p.LegQuality(
+        leg, "rtp", closed, 900, 100 if poor else 0, 0, 0, 1.0, 20.0, mos, mos, sent=900
+    )
+
+
 class Chaos:
     """Takes steps that make sense for a real world: doors speak only of what exists for them."""
 
@@ -100,7 +111,11 @@ class Chaos:
 
     def __init__(self, document: str) -> None:
         text = SITE.replace("[queues.sales]\n", BACK) + SUE + document
-        self.office = Office(Site.model_validate(tomllib.loads(text)))
+        made = Site.model_validate(tomllib.loads(text))
+        lines = dict(made.lines)
+        for line, route in zip(LINES, ("phone:101", "queue:sales"), strict=True):
+            lines[line] = lines[line].model_copy(update={"fax": route})
+        self.office = Office(made.model_copy(update={"lines": lines}))
         self.office.media(p.PeerState("sue", "connected"))
         self.keys = 0
 
@@ -141,6 +156,16 @@ class Chaos:
     def line_up(self, n: int) -> None:
         if self.office.w.lines[LINES[n % 2]].state == "absent":
             self.office.media(p.LineUp(LINES[n % 2], "test"))
+
+    def quality(self, n: int) -> None:
+        legs = list(self.office.w.legs)
+        if legs:
+            self.office.media(_sounds(legs[n % len(legs)], closed=False, poor=n % 2 == 0))
+
+    def last_word(self, n: int) -> None:
+        closing = list(self.office.w.quality.closing)
+        if closing:
+            self.office.media(_sounds(closing[n % len(closing)], closed=True, poor=n % 2 == 0))
 
     def key(self, n: int) -> None:
         legs = list(self.office.w.legs)
@@ -369,11 +394,24 @@ class Chaos:
         if legs:
             self.office.media(p.LegQuiet(legs[n % len(legs)], 30_000))
 
+    def _line_leg(self, n: int) -> int | None:
+        legs = [leg.id for leg in self.office.w.legs.values() if leg.kind == "line"]
+        return legs[n % len(legs)] if legs else None
+
+    def tone(self, n: int) -> None:
+        leg = self._line_leg(n)
+        if leg is not None:
+            heard: list[p.Tone | p.Sit] = ["ringback", "busy", "dial", "sit_vacant"]
+            self.office.media(p.ToneHeard(leg, heard[n % 4]))
+
+    def fax(self, n: int) -> None:
+        leg = self._line_leg(n)
+        if leg is not None:
+            self.office.media(p.FaxHeard(leg, "cng"))
+
     def media_crash(self, n: int) -> None:
-        self.office.switch.media_lost(self.office.now)
-        self.office._take()
-        self.office.switch.media_up(self.office.now)
-        self.office._take()
+        self.office.media_lost()
+        self.office.media_up()
 
     def wait(self, n: int) -> None:
         self.office.wait(0.5 * n)
@@ -450,12 +488,12 @@ def _check_now(office: Office) -> None:
     assert not w.wishes
     _check_callbacks(office)
     given = [number for call in w.calls.values() for number in call.sound]
-    assert sorted(given) == sorted([*w.mirror._bridges, *w.mirror._rooms])
+    assert sorted(given) == sorted(number for _, number in office.pool._meetings)
     for call in w.calls.values():
         heard = [one.leg for group in call.sound.values() for one in group]
         assert len(heard) == len(set(heard))
         assert set(heard) <= {leg.id for leg in call.legs if leg.state == "up"}
-        assert (call.recording is None) or call.recording in w.mirror.recordings
+        assert (call.recording is None) or call.recording in w.recordings
 
 
 def _check_callbacks(office: Office) -> None:
@@ -498,9 +536,8 @@ def _check_end(office: Office) -> None:
     assert not w.legs
     assert not w.by_sip
     assert len(w.ports) == 500
-    assert not w.mirror._bridges
-    assert not w.mirror._rooms
-    assert not w.mirror.recordings
+    assert not office.pool._meetings
+    assert not w.recordings
     assert not w.spending.running
     assert not w.wants_line
     facts = office.facts
@@ -515,6 +552,8 @@ def _check_end(office: Office) -> None:
     _paired(facts, e.Dialled, e.DialEnded, "dial")
     _paired(facts, e.LineSeized, e.LineReleased, "line")
     _paired(facts, e.RecordingStarted, e.RecordingEnded, "recording", closed_later=True)
+    last_words = Counter((f.call, f.party) for f in facts if isinstance(f, e.LegQuality))
+    assert {call for call, _ in last_words} <= set(opened)
     connects = [f.entry for f in facts if isinstance(f, e.Connect)]
     assert len(connects) == len(set(connects))
     answered = [f.entry for f in facts if isinstance(f, e.QLeave) and f.reason == "answered"]

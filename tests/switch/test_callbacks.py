@@ -492,3 +492,12 @@ def test_the_place_is_that_of_the_first_wait_after_a_crash() -> None:
     office.phone_in("5550777")
     (place,) = office.w.acd.bookings()
     assert (place.since, place.position) == (asked, 1)
+
+
+def test_a_queue_that_is_taken_out_of_the_document_takes_its_requests_along() -> None:
+    office = Back()
+    callback = office.ask_back()
+    site = office.w.site
+    office.switch.reform(site.model_copy(update={"queues": {}}), office.now)
+    office._take()
+    assert office.result(callback) == "cancelled"

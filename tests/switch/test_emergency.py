@@ -157,3 +157,23 @@ def test_an_agent_in_a_call_consults_the_emergency_number() -> None:
     office.ask(live.AgentConsult("ana", "start", "112"))
     assert office.last(act.SipInvite).target == "112"
     assert dialled(office)
+
+
+def test_dialling_it_in_a_call_needs_no_other_button() -> None:
+    office = Office()
+    office.on_duty("ana", "bo")
+    office.queue_call()
+    office.answer("ana")
+    office.talk()
+    office.ask(live.AgentDial("ana", "112"))
+    assert office.last(act.SipInvite).target == "112"
+    assert office.last(e.HoldOn).agent == "ana"
+    office.ask(live.AgentDial("bo", "201"))
+    office.ask(live.AgentDial("bo", "112"))
+    assert len(office.w.wants_line) + len(dialled(office)) == 2
+
+
+def test_a_parking_place_never_hides_it() -> None:
+    office = Office(site('[features]\norbits = ["911"]\n'))
+    office.incoming("in1", "911", PHONE)
+    assert office.last(act.SipInvite).target == "911"

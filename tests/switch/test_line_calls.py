@@ -258,16 +258,14 @@ def test_the_recording_notice_is_heard_to_its_end_before_the_queue() -> None:
     assert len([s for s in office.all(act.Speak) if s.prompts[0].text == "Recorded."]) == 1
 
 
-def test_the_media_process_dying_ends_line_calls_and_restarts_recordings_of_sip_calls() -> None:
+def test_the_media_process_dying_ends_line_calls() -> None:
     office = Office()
     office.on_duty("ana")
     office.queue_call()
-    office.switch.media_lost(office.now)
-    office._take()
+    office.media_lost()
     assert office.last(e.Disconnect).cause == "line_lost"
     assert "media" in office.w.alarms
-    office.switch.media_up(office.now)
-    office._take()
+    office.media_up()
     assert "media" not in office.w.alarms
 
 

@@ -10,6 +10,7 @@ from appliance.media import protocol as p
 from appliance.sip import events as sip
 from appliance.switch import actions as act
 from appliance.switch import personal
+from appliance.switch.reform import reform
 from appliance.switch.requests import Unwilling
 from tests.switch.office import SESSION, Office, site
 
@@ -175,6 +176,28 @@ def test_settings_come_back_after_a_restart() -> None:
     assert again.w.desks["ana"].dnd
     assert again.w.desks["bo"].forward == {"busy": "101"}
     assert again.w.desks["bo"].phone == "101"
+
+
+def test_nobody_sits_at_a_phone_that_is_gone_from_the_document() -> None:
+    office = ready()
+    office.ask(live.AgentDesk("ana", "101"))
+    phones = {"102": office.w.site.phones["102"]}
+    reform(office.w, office.w.site.model_copy(update={"phones": phones}))
+    assert office.w.desks["ana"].at_phone is None
+    assert office.w.facts[-1] == e.HotDesk(at=office.now, agent="ana", phone=None)
+
+
+def test_a_line_that_is_not_there_yet_is_passed_over_in_an_emergency() -> None:
+    office = ready()
+    lines = dict(office.w.site.lines)
+    new = {"l9": lines["l1"].model_copy(update={"device": "/dev/l9"}), **lines}
+    reform(office.w, office.w.site.model_copy(update={"lines": new}))
+    office.sip(sip.TrunkState("voip", True, ""))
+    for line in ("voip", "l1", "l2"):
+        assert line in new
+    office.incoming("in1", "911", PHONE)
+    office.sip(sip.Failed(office.last(act.SipInvite).sip, 503, ""))
+    assert office.last(p.DialLine).number == "911"
 
 
 # --- keyed in a call ------------------------------------------------------------------------

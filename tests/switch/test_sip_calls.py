@@ -236,19 +236,25 @@ def test_requests_that_cannot_be_done_say_why() -> None:
         office.ask(live.AgentDial("ana", "9"))
 
 
-def test_a_media_process_that_is_lost_twice_in_a_row_ends_its_recording_once() -> None:
+def test_a_recording_outlives_the_media_process_as_one() -> None:
     office = Office()
     office.phone_on_duty("pip", "102")
     office.incoming("t1", "5550000", TRUNK, "5550123")
     office.sip(sip.Answered(office.last(act.SipInvite).sip, SESSION))
     office.talk()
+    office.wait(3)
     for _ in range(2):
-        office.switch.media_lost(office.now)
-        office._take()
-    assert len(office.all(e.RecordingEnded)) == 1
-    office.switch.media_up(office.now)
-    office._take()
-    assert len(office.all(e.RecordingStarted)) == 2
+        office.media_lost()
+    office.wait(1)
+    told = [c for c in office.media_up() if isinstance(c, p.StartRecording)]
+    assert len(told) == 1
+    assert told[0].path.endswith(".part-4000.wav")
+    office.wait(2)
+    office.sip(sip.HungUp("t1", "normal"))
+    office.media(p.RecordingClosed(told[0].recording, 2000, "done"))
+    assert len(office.all(e.RecordingStarted)) == 1
+    ended = office.all(e.RecordingEnded)
+    assert [(f.duration_ms, f.reason) for f in ended] == [(6000, "done")]
 
 
 def test_a_media_restart_gives_every_sip_leg_again_on_its_port() -> None:
@@ -257,12 +263,9 @@ def test_a_media_restart_gives_every_sip_leg_again_on_its_port() -> None:
     office.sip(sip.Answered(office.last(act.SipInvite).sip, SESSION))
     office.talk()
     ports = {c.port for c in office.commands(p.OpenRtp)}
-    office.switch.media_lost(office.now)
-    office._take()
-    office.actions.clear()
-    office.switch.media_up(office.now)
-    office._take()
-    assert {c.port for c in office.commands(p.OpenRtp)} == ports
-    assert len(office.commands(p.AimRtp)) == 2
-    assert len(office.commands(p.Bridge)) == 1
+    office.media_lost()
+    again = office.media_up()
+    assert {c.port for c in again if isinstance(c, p.OpenRtp)} == ports
+    assert len([c for c in again if isinstance(c, p.AimRtp)]) == 2
+    assert len([c for c in again if isinstance(c, p.Bridge)]) == 1
     assert not office.all(e.Disconnect)

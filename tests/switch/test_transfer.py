@@ -87,10 +87,33 @@ def test_nobody_answering_brings_the_caller_back_to_who_passed_the_call_on() -> 
     assert office.last(e.Bridged).b == f"agent:{by}"
 
 
-def test_when_nobody_takes_it_back_either_the_caller_hears_it_and_the_call_ends() -> None:
+def test_when_nobody_takes_it_back_either_the_caller_is_at_the_head_of_the_queue_again() -> None:
     office = talking()
+    by = agent(office)
+    first = office.last(e.QEnter)
     office.sip(sip.Registered("101", 1, "192.0.2.50:5060"))
-    office.ask(live.AgentTransfer(agent(office), "101"))
+    office.ask(live.AgentTransfer(by, "101"))
+    office.ask(live.SetAgentState(by, "not_ready", "Break"))
+    office.wait(61)
+    office.wait(61)
+    again = office.last(e.QEnter)
+    assert (again.call, again.parent) == (first.call, first.entry)
+    other = office.last(e.Offer).agent
+    assert other != by
+    office.answer(other)
+    office.talk()
+    assert office.last(e.Connect).entry == again.entry
+
+
+def test_a_call_of_no_queue_that_nobody_takes_hears_it_and_ends() -> None:
+    office = Office()
+    office.on_duty("ana")
+    for phone in ("101", "102"):
+        office.sip(sip.Registered(phone, 1, "192.0.2.50:5060"))
+    office.incoming("in1", "5550199", sip.Source("trunk", "voip"), "5550123")
+    office.sip(sip.Answered(office.last(act.SipInvite).sip, SESSION))
+    office.talk()
+    office.sip(sip.Referred(office.last(act.SipInvite).sip, "102", None))
     office.wait(61)
     office.wait(61)
     assert office.last(p.PlayTone).tone == "reorder"

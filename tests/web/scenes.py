@@ -153,6 +153,7 @@ def busy(demo: bool = False) -> Live:
                 "sales",
                 "boris",
                 True,
+                poor="agent:boris",
             ),
             LiveCall(
                 "c2",

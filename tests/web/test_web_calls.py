@@ -44,6 +44,7 @@ async def test_calls_come_newest_first_page_by_page(running: Box) -> None:
     client = await running.signed_in("dina")
     first = (await client.get("/api/v1/calls", params={"limit": 2})).json()
     assert [one["call"] for one in first["calls"]] == ["c3", "c2"]
+    assert "quality" not in first["calls"][0]
     second = await client.get("/api/v1/calls", params={"limit": 2, "before": first["next"]})
     assert [one["call"] for one in second.json()["calls"]] == ["c1"]
     assert second.json()["next"] is None
@@ -69,6 +70,10 @@ async def test_a_call_has_its_journey_and_no_paths_of_files(running: Box) -> Non
     assert [step["kind"] for step in body["steps"]][:3] == ["call_opened", "answered", "q_enter"]
     assert body["recordings"][0]["recording"] == "r1"
     assert "path" not in body["recordings"][0]
+    assert [(one["party"], one["verdict"], one["trouble"]) for one in body["quality"]] == [
+        ("line:line1", "good", None),
+        ("agent:ana", "poor", "loss"),
+    ]
 
 
 async def test_an_unknown_call_is_not_there(running: Box) -> None:
@@ -85,6 +90,23 @@ async def test_a_recording_is_served_in_ranges(running: Box) -> None:
     assert part.status_code == 206
     assert part.content == whole.content[100:200]
     assert part.headers["content-range"] == f"bytes 100-199/{len(whole.content)}"
+
+
+@pytest.mark.parametrize(("ending", "kind"), [("opus", "audio/ogg"), ("flac", "audio/flac")])
+async def test_a_finished_recording_is_served_in_its_form(
+    running: Box, tmp_path: Path, ending: str, kind: str
+) -> None:
+    client = await running.signed_in("ana")
+    (tmp_path / "recordings" / f"r1.{ending}").write_bytes(bytes(range(256)) * 4)
+    for _ in ("beside what it was made from", "alone"):
+        whole = await client.get("/api/v1/recordings/r1")
+        assert whole.headers["content-type"] == kind
+        assert f'filename="r1.{ending}"' in whole.headers["content-disposition"]
+        assert len(whole.content) == 1024
+        part = await client.get("/api/v1/recordings/r1", headers={"Range": "bytes=256-"})
+        assert part.status_code == 206
+        assert part.content == whole.content[256:]
+        (tmp_path / "recordings" / "r1.wav").unlink(missing_ok=True)
 
 
 async def test_an_agent_hears_only_the_calls_of_his_own(running: Box) -> None:

@@ -141,16 +141,25 @@ async def test_every_route_but_the_named_ones_needs_a_sign_in(running: Box) -> N
         "/api/v1/agent/forward": {"when": "always"},
         "/api/v1/agent/desk": {},
         "/api/v1/agent/keys": {"digits": "1"},
+        "/api/v1/site/check": {"text": ""},
+        "/api/v1/site/undo": {},
         "/api/v1/agent/peer": {"session": "a" * 16, "sdp": "v=0 and more"},
     }
+    bodies = {"/api/v1/site": {"text": "", "base": 1}}
     checked = 0
     for path, methods in described["paths"].items():
         if path in open_routes:
             continue
         for method in methods:
             url = path.replace("{call}", "c1").replace("{recording}", "r1")
-            url = url.replace("{name}", "hello.wav")
-            body = examples[path] if method == "post" else None if method == "get" else {}
+            url = url.replace("{name}", "hello.wav").replace("{number}", "1")
+            body = (
+                examples[path]
+                if method == "post"
+                else None
+                if method == "get"
+                else bodies.get(path, {})
+            )
             answer = await client.request(method.upper(), url, json=body)
             assert answer.status_code == 401, (method, path)
             checked += 1

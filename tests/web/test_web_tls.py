@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cryptography import x509
 
-from appliance.web.tls import ensure_certificate
+from appliance.certificate import ensure_certificate
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 

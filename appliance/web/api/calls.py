@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import FileResponse
 
 from appliance.ledger.projection import CallRow, RecordingRow
+from appliance.recordings import MEDIA_TYPES, finished
 from appliance.web.errors import Problem
 from appliance.web.masking import Mask
 from appliance.web.office import SignedIn, Somebody, TheOffice
@@ -55,23 +56,24 @@ async def call(call: Id, who: Somebody, office: TheOffice) -> dict[str, Any]:
 
 @router.get("/recordings/{recording}", response_class=FileResponse)
 async def recording(recording: Id, who: Somebody, office: TheOffice) -> FileResponse:
-    """The audio as WAV, caller left and agent right; byte ranges for seeking. Agents hear the
-    calls they took part in, supervisors and administrators all."""
+    """The audio, caller left and agent right, as Ogg Opus, FLAC or WAV; byte ranges for seeking.
+    Agents hear the calls they took part in, supervisors and administrators all."""
     row = await office.read(lambda reader: reader.recording(recording))
     if row is None:
         raise Problem(404, "not_found", "There is no such recording.")
     of = await office.read(lambda reader: reader.call(row.call))
     if of is None or not _may_hear(of, row, who):
         raise Problem(403, "forbidden", "This is a recording of somebody else's call.")
-    path = (office.data / row.path).resolve()
+    begun = (office.data / row.path).resolve()
     folder = (office.data / "recordings").resolve()
-    if not path.is_relative_to(folder) or not path.is_file():
+    path = finished(begun) if begun.is_relative_to(folder) else None
+    if path is None:
         raise Problem(404, "not_found", "The file of this recording is gone.")
     log.info("%s opened recording %s", who.id, recording)
     return FileResponse(
         path,
-        media_type="audio/wav",
-        filename=f"{recording}.wav",
+        media_type=MEDIA_TYPES[path.suffix],
+        filename=f"{recording}{path.suffix}",
         content_disposition_type="inline",
         headers={"Cache-Control": "private, no-cache"},
     )
@@ -98,5 +100,5 @@ def _call(row: CallRow, who: SignedIn, mask: Mask, *, steps: bool) -> dict[str, 
         del shown["path"]
         shown["may_hear"] = _may_hear(row, own, who)
     if not steps:
-        del body["steps"]
+        del body["steps"], body["quality"]
     return body

@@ -17,6 +17,7 @@ export class ApiError extends Error {
     readonly code: string,
     readonly detail: string,
     readonly seconds = 0,
+    readonly body: Record<string, unknown> = {},
   ) {
     super(code);
   }
@@ -52,6 +53,7 @@ async function call<R>(method: string, path: string, body?: unknown): Promise<R>
     code,
     typeof detail === "string" ? detail : "",
     typeof answer.seconds === "number" ? answer.seconds : 0,
+    answer,
   );
 }
 

@@ -22,6 +22,13 @@ export const number = (value: number): string => numbers({}).format(value);
 export const percent = (share: number): string =>
   numbers({ style: "percent", maximumFractionDigits: 0 }).format(share);
 
+/** A small share, such as loss: one digit after the point while it is below ten per cent. */
+export const share = (value: number): string =>
+  numbers({ style: "percent", maximumFractionDigits: value < 0.1 ? 1 : 0 }).format(value);
+
+export const decimal = (value: number, digits: number): string =>
+  numbers({ minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+
 /** `m:ss`, with hours when there are any, in the digits of the language. */
 export function duration(ms: number): string {
   const whole = Math.max(0, Math.floor(ms / 1000));

@@ -17,6 +17,22 @@ export interface Step {
   what: string | null;
 }
 
+/** How one leg sounded. Shares 0 to 1, times in ms, MOS 1 to 4.5. */
+export interface QualityRow {
+  party: string;
+  door: "rtp" | "line" | "peer";
+  verdict: "good" | "fair" | "poor";
+  trouble: "loss" | "far_loss" | "delay" | "jitter" | null;
+  mos: number;
+  far_mos: number | null;
+  loss: number;
+  far_loss: number | null;
+  jitter_ms: number;
+  far_jitter_ms: number | null;
+  round_trip_ms: number | null;
+  secure: boolean;
+}
+
 export interface CallRow {
   call: string;
   seq: number;
@@ -35,6 +51,7 @@ export interface CallRow {
   outcome: string;
   recordings: RecordingRow[];
   steps?: Step[];
+  quality?: QualityRow[];
 }
 
 export interface CallPage {

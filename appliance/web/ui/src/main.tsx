@@ -33,6 +33,8 @@ const Demo = lazy(async () => (await import("./views/demo")).Demo);
 
 const Sounds = lazy(async () => (await import("./views/sounds")).Sounds);
 
+const Site = lazy(async () => (await import("./views/site")).Site);
+
 const NotFound = (): VNode => <Heading>{t("app.not_found")}</Heading>;
 
 const home = (who: Me): string => {
@@ -50,6 +52,7 @@ function View(): VNode | null {
   if (at === "/board") return <Board />;
   if (at === "/sounds" && who.role !== "agent") return <Sounds />;
   if (at === "/missed") return <MissedView />;
+  if (at === "/site" && who.role === "admin") return <Site />;
   if (at === "/calls") return <Calls />;
   if (at.startsWith("/calls/")) return <CallDetail />;
   return <NotFound />;

@@ -13,6 +13,7 @@ export interface AgentCall {
   since: number;
   waited_ms: number;
   direction: Direction;
+  poor?: string | null;
   consult: { to: string; phase: "ringing" | "talking" | "waiting" } | null;
   /** The others of a conference, or whom a supervisor listens to. */
   others: string[];
@@ -60,6 +61,7 @@ export interface Call {
   queue: string | null;
   agent: string | null;
   recording: boolean;
+  poor?: string | null;
   people: string[];
   watched: string[];
 }

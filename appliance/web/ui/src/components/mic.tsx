@@ -4,6 +4,8 @@ import { number, percent } from "../format";
 import { t, type Key } from "../i18n";
 import { myself } from "../live";
 import {
+  chooseCodec,
+  codecChoice,
   elsewhere,
   micFault,
   peerFault,
@@ -15,6 +17,7 @@ import {
   turnSoundOn,
   useHere,
 } from "../rtc/duty";
+import { CHOICES, type CodecChoice } from "../rtc/codec";
 import { choose, chosen, devices, level } from "../rtc/microphone";
 import { ringing, unlocked } from "../rtc/sound";
 import { Icon } from "./icons";
@@ -99,6 +102,20 @@ export function SoundPanel(): VNode {
           {devices.value.map((one, i) => (
             <option key={one.deviceId} value={one.deviceId}>
               {one.label || `${t("audio.mic")} ${number(i + 1)}`}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label class="mt-3 block">
+        <span class="mb-1 block text-sm">{t("audio.codec")}</span>
+        <select
+          class="select w-full"
+          value={codecChoice.value}
+          onChange={(event) => chooseCodec(event.currentTarget.value as CodecChoice)}
+        >
+          {CHOICES.map((one) => (
+            <option key={one} value={one}>
+              {t(`audio.codec_${one}`)}
             </option>
           ))}
         </select>

@@ -6,6 +6,7 @@ import { agentName, partyName, queueName } from "../names";
 import type { Call, Line } from "../types";
 import { Icon, type IconName } from "./icons";
 import { Since } from "./phase";
+import { PoorSound } from "./quality";
 
 const arrows: Record<Call["direction"], IconName> = {
   in: "arrow_in",
@@ -63,6 +64,11 @@ export function RunningCalls(): VNode {
                   <span class="ms-2 inline-flex items-center gap-1 text-xs text-error">
                     <Icon name="rec" class="size-3" />
                     <span class="sr-only">{t("call.recorded")}</span>
+                  </span>
+                )}
+                {one.poor && (
+                  <span class="mt-1 block">
+                    <PoorSound party={one.poor} />
                   </span>
                 )}
               </td>

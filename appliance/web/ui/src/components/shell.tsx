@@ -68,6 +68,9 @@ function Menu(): VNode | null {
         {person && me.value?.role !== "agent" && (
           <Tab to="/sounds" icon="sound" label={t("nav.sounds")} />
         )}
+        {me.value?.role === "admin" && person && (
+          <Tab to="/site" icon="keys" label={t("nav.site")} />
+        )}
         {me.value?.demo && <Tab to="/demo" icon="people" label={t("nav.demo")} />}
       </ul>
     </nav>

@@ -2,6 +2,7 @@ import { computed, effect, signal } from "@preact/signals";
 import { ApiError, explain, me, notice, pageId, post } from "../api";
 import { t } from "../i18n";
 import { audioPage, myself, socketOpen } from "../live";
+import { CHOICES, type CodecChoice, CodecRule } from "./codec";
 import { MicError, chosen, list, meter, openMicrophone } from "./microphone";
 import { Peer, type PeerState, type Quality } from "./peer";
 import { audioContext, chime, startRing, stopRing, unlock, unlocked } from "./sound";
@@ -69,7 +70,8 @@ export async function replaceMicrophone(): Promise<void> {
   if (!track) return;
   closeMicrophone();
   try {
-    await peer?.replace(await microphone());
+    await microphone();
+    await peer?.replace(toSend());
   } catch {
     // The fault is on the page; the peer sends silence until a microphone is chosen.
   }
@@ -94,14 +96,44 @@ export async function testMicrophone(on: boolean): Promise<void> {
 function applyMute(): void {
   const phase = call.value?.phase;
   const speaking =
-    phase === "talking" || phase === "connecting" || (phase === "ringing" && answering.value);
+    phase === "talking" ||
+    phase === "connecting" ||
+    (phase === "held" && call.value?.consult?.phase === "talking") ||
+    (phase === "ringing" && answering.value);
   if (track) track.enabled = Boolean(speaking) && !muted.value;
+}
+
+/** Between calls nothing is sent, not even silence: the connection stays, and 50 packets a second
+ * do not. In a call there is always something, so that the box never has to wonder. */
+function toSend(): MediaStreamTrack | null {
+  return call.value || answering.value ? track : null;
 }
 
 effect(() => {
   void [call.value, muted.value, answering.value];
   applyMute();
+  void peer?.replace(toSend()).catch(() => undefined);
 });
+
+// --- the codec --------------------------------------------------------------------------------
+
+const stored = localStorage.getItem("codec") as CodecChoice | null;
+/** This computer's choice; how good its network is has nothing to do with the person. */
+export const codecChoice = signal<CodecChoice>(stored && CHOICES.includes(stored) ? stored : "auto");
+const rule = new CodecRule();
+
+export function chooseCodec(choice: CodecChoice): void {
+  codecChoice.value = choice;
+  localStorage.setItem("codec", choice);
+  followCodec();
+}
+
+/** Another codec needs a new connection: the box takes the call over to it by itself. */
+function followCodec(): void {
+  if (peer?.connected && peer.codec !== rule.codec(codecChoice.value)) {
+    void ensurePeer().catch(() => undefined);
+  }
+}
 
 // --- the peer ---------------------------------------------------------------------------------
 
@@ -117,9 +149,9 @@ async function openPeer(): Promise<void> {
   peerState.value = "connecting";
   let mine: Peer | null = null;
   try {
-    const source = await microphone();
+    await microphone();
     if (!wantsSound.value) return;
-    mine = new Peer(source, (state) => {
+    mine = new Peer(toSend(), rule.codec(codecChoice.value), (state) => {
       if (peer === mine) onPeer(state);
     });
     peer = mine;
@@ -164,6 +196,7 @@ function dropPeer(): void {
   peer = null;
   peerState.value = "off";
   quality.value = null;
+  rule.forget();
   if (!testing.value) closeMicrophone();
 }
 
@@ -196,7 +229,11 @@ setInterval(() => {
   if (peer?.connected) {
     void peer
       .quality()
-      .then((now) => (quality.value = now))
+      .then((now) => {
+        quality.value = now;
+        rule.measured(now.lost, now.sent);
+        followCodec();
+      })
       .catch(() => undefined);
   }
 }, 2000);

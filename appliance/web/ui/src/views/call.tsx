@@ -3,6 +3,7 @@ import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { ApiError, explain, get, me } from "../api";
 import { Icon } from "../components/icons";
+import { Sound } from "../components/quality";
 import { DirectionIcon } from "../components/running";
 import { Heading, Panel } from "../components/shell";
 import { Caller, Duration, dateTime, number, time } from "../format";
@@ -206,6 +207,11 @@ export function CallDetail(): VNode {
               <p class="quiet">{t("detail.no_recordings")}</p>
             )}
           </Panel>
+          {call.quality && call.quality.length > 0 && (
+            <Panel title={t("quality.title")}>
+              <Sound rows={call.quality} />
+            </Panel>
+          )}
         </div>
         <Panel title={t("detail.journey")}>
           <Journey row={call} zone={zone} />

@@ -4,6 +4,7 @@ import { attempt, post } from "../../api";
 import { Icon, type IconName } from "../../components/icons";
 import { hasSound } from "../../components/mic";
 import { Since } from "../../components/phase";
+import { PoorSound } from "../../components/quality";
 import { Duration } from "../../format";
 import { t, type Key } from "../../i18n";
 import { boxNow, live } from "../../live";
@@ -178,6 +179,11 @@ function Active(props: { agent: Agent; now: AgentCall }): VNode {
           </Fact>
         )}
       </dl>
+      {now.poor && !rings && (
+        <p class="mt-3" role="status">
+          <PoorSound party={now.poor} />
+        </p>
+      )}
       {muted.value && !rings && (
         <p class="mt-3 flex items-center gap-2 font-medium text-error" role="status">
           <Icon name="mute" />

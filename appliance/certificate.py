@@ -1,4 +1,4 @@
-"""The certificate for HTTPS in the office's own network.
+"""The certificate of the box in the office's own network, for its pages and for SIP over TLS.
 
 Made by the box for itself on its first start: a browser warns once and the person confirms. The
 microphone of a page works only over HTTPS or on the box itself, so there is always one.
@@ -46,14 +46,18 @@ def ensure_certificate(folder: Path, names: tuple[str, ...], now: datetime) -> t
     """Paths of certificate and key in `folder`, made new when missing, broken or nearly over.
 
     `names` are further DNS names or addresses of the box. Both files are readable by their
-    owner only. Raises OSError when the folder cannot be written.
+    owner only. Several processes may ask at once. Raises OSError when the folder cannot be
+    written.
     """
     certificate, key = folder / "cert.pem", folder / "key.pem"
     if not _usable(certificate, key, now):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        key_pem, certificate_pem = _make(names, now)
-        _write(key, key_pem)
-        _write(certificate, certificate_pem)
+        with (folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _usable(certificate, key, now):
+                key_pem, certificate_pem = _make(names, now)
+                _write(key, key_pem)
+                _write(certificate, certificate_pem)
     return certificate, key
 
 

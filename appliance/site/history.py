@@ -1,0 +1,150 @@
+"""Versions of the site document: who changed what when, and one step back.
+
+The document itself stays one TOML file that a person can edit; each text it ever had is kept
+beside the data with its author and its differences. What somebody changed in the file by hand
+becomes a version too, when the box starts or the next change comes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from appliance.site.load import diff, parse
+from appliance.site.problems import SiteError
+
+BY_HAND: Final = "file"
+"""The author of what was changed in the file itself."""
+HISTORY: Final = "site-history"
+"""Folder of the data directory."""
+MOST_CHANGES: Final = 200
+"""Differences that are written down with a version; the texts themselves tell the rest."""
+
+
+class Stale(Exception):
+    """The document was changed by somebody else in the meantime."""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """`number` counts from 1. `changes` are sentences as `path = new (was old)`; `undoes` is the
+    version that this one took back."""
+
+    number: int
+    at: int
+    author: str
+    changes: tuple[str, ...] = ()
+    undoes: int | None = None
+
+
+class SiteHistory:
+    """All versions of the document at `path`, kept in `folder`. One process writes them."""
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.path = path
+        self._folder = folder
+        self._versions = _read(folder / "versions.jsonl")
+
+    @property
+    def newest(self) -> int:
+        """0 before the first."""
+        return self._versions[-1].number if self._versions else 0
+
+    def versions(self) -> list[Version]:
+        """Newest first."""
+        return self._versions[::-1]
+
+    def text(self, number: int) -> str | None:
+        """The document of a version; None when there is none of this number."""
+        try:
+            return self._file(number).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+
+    def notice(self, at: int) -> None:
+        """Take in what was changed in the file by hand."""
+        text = self.path.read_text(encoding="utf-8")
+        if text != self.text(self.newest):
+            self._add(text, at, BY_HAND, None)
+
+    def save(
+        self, text: str, author: str, at: int, base: int | None, undoes: int | None = None
+    ) -> Version:
+        """Make this the document. Raises `SiteError` for one that will not do, and `Stale` when
+        `base` (the version it was made from) is not the newest any more."""
+        parse(text)
+        self.notice(at)
+        if base is not None and base != self.newest:
+            raise Stale
+        version = self._add(text, at, author, undoes)
+        _write(self.path, text)
+        return version
+
+    def undo(self, author: str, at: int) -> Version:
+        """Take the newest change back; undoing twice brings it again. Raises `LookupError` when
+        there is nothing to go back to."""
+        self.notice(at)
+        last = self._versions[-1] if self._versions else None
+        before = self.text(last.number - 1) if last is not None else None
+        if last is None or before is None:
+            raise LookupError
+        return self.save(before, author, at, self.newest, undoes=last.number)
+
+    def _add(self, text: str, at: int, author: str, undoes: int | None) -> Version:
+        version = Version(
+            self.newest + 1, at, author, _differences(self.text(self.newest), text), undoes
+        )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        _write(self._file(version.number), text)
+        self._versions.append(version)
+        lines = (json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in self._versions)
+        _write(self._folder / "versions.jsonl", "".join(lines))
+        return version
+
+    def _file(self, number: int) -> Path:
+        return self._folder / f"{number:06d}.toml"
+
+
+def _differences(old: str | None, new: str) -> tuple[str, ...]:
+    if old is None:
+        return ()
+    try:
+        changes = diff(parse(old), parse(new))
+    except SiteError:
+        return ()
+    return tuple(str(change) for change in changes[:MOST_CHANGES])
+
+
+def _read(path: Path) -> list[Version]:
+    """The index, without lines that are none."""
+    found: list[Version] = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return found
+    for line in lines:
+        try:
+            known = json.loads(line)
+            version = Version(**{**known, "changes": tuple(known["changes"])})
+        except (ValueError, TypeError, KeyError):
+            continue
+        found.append(version)
+    return found
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all, whatever happens meanwhile."""
+    part = path.with_name(f".{path.name}.part")
+    with part.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
