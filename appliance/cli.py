@@ -84,6 +84,11 @@ def main(argv: list[str] | None = None) -> int:
     pin.add_argument("--site", type=Path, required=True)
     pin.add_argument("--data", type=Path, required=True)
 
+    key = commands.add_parser("key", help="make a key for a program, such as the office's web site")
+    key.add_argument("name", help="who it is for; an older key of that name ends")
+    key.add_argument("--remove", action="store_true", help="end the key instead")
+    key.add_argument("--data", type=Path, required=True)
+
     secrets = commands.add_parser("secrets", help="show the SIP passwords of the phones")
     secrets.add_argument("--site", type=Path, required=True)
     secrets.add_argument("--data", type=Path, required=True)
@@ -300,6 +305,24 @@ def _set(options: argparse.Namespace, what: str) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
+    return 0
+
+
+def _key(options: argparse.Namespace) -> int:
+    from appliance.site.secrets import Secrets
+
+    secrets = Secrets.load(options.data / "secrets.toml")
+    try:
+        if options.remove:
+            if not secrets.drop_key(options.name):
+                print(f"There is no key {options.name!r}.", file=sys.stderr)
+                return 1
+        else:
+            print(secrets.make_key(options.name))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    secrets.save()
     return 0
 
 

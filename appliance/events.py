@@ -420,12 +420,16 @@ class CallbackRequested(Fact):
     priority: int = 0
     call: str | None = None
     entry: str | None = None
+    by: str | None = None
+    """Who asked on the person's behalf: `agent:<id>`, or `key:<name>` for a program."""
+    language: Literal["en", "ro", "bg", "fa", "ru", "zh"] | None = None
+    """What the person is spoken to in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallbackDialled(Fact):
     """The box calls, for the `attempt`-th time (from 1); `agent` is kept free for it. `entry` is
-    the stay in the queue that begins when the person answers."""
+    the stay in the queue that begins when the person answers; their wait began at `asked_at`."""
 
     callback: str
     queue: str
@@ -433,6 +437,7 @@ class CallbackDialled(Fact):
     entry: str
     attempt: int
     agent: str
+    asked_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -454,6 +459,17 @@ class CallbackEnded(Fact):
     callback: str
     result: CallbackResult
     agent: str | None = None
+    by: str | None = None
+    """Who cancelled it, as in `CallbackRequested`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MissedHandled(Fact):
+    """Somebody of the team took care of a missed caller in another way than by phone."""
+
+    number: str
+    agent: str
+    note: str = ""
 
 
 # --- agents ---------------------------------------------------------------------------------
@@ -583,6 +599,7 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     CallbackDialled,
     CallbackMissed,
     CallbackEnded,
+    MissedHandled,
     AgentState,
     WrapStart,
     WrapEnd,

@@ -109,6 +109,26 @@ class LiveParked(msgspec.Struct, frozen=True):
     until: int
 
 
+class LiveCallback(msgspec.Struct, frozen=True):
+    """One who is to be called back. `since` is when they began to wait: the place that is kept;
+    `position` counts callers and other places of the queue. `phase`: `waiting` for its turn,
+    `paused` until `retry_at`, `dialling` with `agent` kept free for it, `answered`, or `here`: the
+    person is on the phone and stands in line themselves."""
+
+    callback: str
+    queue: str
+    number: str
+    since: int
+    asked_at: int
+    phase: Literal["waiting", "paused", "dialling", "answered", "here"]
+    position: int | None
+    tries: int
+    retry_at: int | None = None
+    agent: str | None = None
+    accepted: bool = False
+    """The agent takes the call as soon as it is answered."""
+
+
 class LiveLine(msgspec.Struct, frozen=True):
     id: str
     name: str
@@ -167,6 +187,7 @@ class Live(msgspec.Struct, frozen=True, tag=True):
     phones: tuple[LivePhone, ...]
     alarms: tuple[LiveAlarm, ...]
     parked: tuple[LiveParked, ...] = ()
+    callbacks: tuple[LiveCallback, ...] = ()
     site: int = 0
     """Version of the site document that holds."""
 
@@ -287,6 +308,31 @@ class AgentDesk(msgspec.Struct, frozen=True, tag=True):
     phone: str | None = None
 
 
+class BookCallback(msgspec.Struct, frozen=True, tag=True):
+    """Keep a place in the queue for this number; `by` is who asks (`agent:<id>`, `key:<name>`).
+    One request for each number and queue: a second one gives the first. Reply: `CallbackBooked`,
+    or refused with why."""
+
+    queue: str
+    number: str
+    by: str
+
+
+class CancelCallback(msgspec.Struct, frozen=True, tag=True):
+    """Reply: `Done`, or refused with why."""
+
+    callback: str
+    by: str
+
+
+class HandleMissed(msgspec.Struct, frozen=True, tag=True):
+    """The agent took care of a missed caller in another way than by phone. Reply: `Done`."""
+
+    agent: str
+    number: str
+    note: str = ""
+
+
 class AgentPeer(msgspec.Struct, frozen=True, tag=True):
     """The page's SDP offer for its audio. Reply: `PeerSdp`, or refused with why.
     `session` tells the pages of one agent apart; the newest has the audio."""
@@ -346,6 +392,10 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     pass
 
 
+class CallbackBooked(msgspec.Struct, frozen=True, tag=True):
+    callback: str
+
+
 class Health(msgspec.Struct, frozen=True, tag=True):
     """`ready` once calls can be taken; `starting` and `degraded` say in `detail` what lacks."""
 
@@ -373,6 +423,9 @@ Request = (
     | SetDnd
     | SetForward
     | AgentDesk
+    | BookCallback
+    | CancelCallback
+    | HandleMissed
     | AgentPeer
     | AgentPresence
     | TakeSound

@@ -9,7 +9,9 @@ overtakes nobody, and nobody who came later overtakes it.
 
 A try is written down (`CallbackDialled`) before the call goes out. When the person answers, they
 enter the queue at the kept place (`Met`), and the agent is rung at once. A try that comes to
-nothing gives up the place and takes it again after the pause, as long as tries are left.
+nothing gives up the place and takes it again after the pause, as long as tries are left. Somebody
+who phones in meanwhile stands in line themselves (`OnTheLine`); their request rests until they were
+served or have hung up.
 
 Exactly once: a request ends when its person was connected, whatever happens afterwards, and
 everything needed to know that is in the facts. `restore` reads them: a try that was open when the
@@ -27,10 +29,12 @@ from appliance import events as facts
 from appliance.acd import events as acd
 from appliance.acd.timers import Timers
 from appliance.events import CallbackResult, Fact, LeaveReason
-from appliance.site.model import Queue
+from appliance.site.model import Language, Queue
 
 MAX_REQUESTS: Final = 1_000
 """Open at the same time: what comes in by web form is bounded."""
+LATER_MS: Final = 30_000
+"""A call that cannot go out now (closed, all lines busy) is looked at again after this."""
 
 
 # --- what happens ---------------------------------------------------------------------------
@@ -48,13 +52,17 @@ class Request:
     priority: int | None = None
     call: str | None = None
     entry: str | None = None
+    by: str | None = None
+    """Who asked on the person's behalf: `agent:<id>` or `key:<name>`."""
+    language: Language | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """By the person, the team or the API."""
+    """By the person, the team or the API; `by` as in `Request`."""
 
     callback: str
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,23 @@ class Turn:
 
     callback: str
     agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotNow:
+    """The queues said `Dial`, but no call can go out: the office is closed, or no line is free.
+    The place is kept and this is no try."""
+
+    callback: str
+
+
+@dataclass(frozen=True, slots=True)
+class OnTheLine:
+    """The person is on the phone with the box and stands in line themselves (`yes`), or is no
+    longer and has spoken with nobody."""
+
+    callback: str
+    yes: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +121,7 @@ class Left:
     agent: str | None = None
 
 
-Event = Request | Cancel | Reached | Turn | PickedUp | Failed | Left
+Event = Request | Cancel | Reached | Turn | NotNow | OnTheLine | PickedUp | Failed | Left
 
 
 # --- what is to be done ---------------------------------------------------------------------
@@ -111,6 +136,8 @@ class Place:
     number: str
     queue: str
     until: int
+    language: Language | None = None
+    """What the person hears is said in it; None: the office's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +170,12 @@ class _Open:
     since: int
     priority: int
     asked_at: int
+    language: Language | None = None
     tries: int = 0
     retry_at: int = 0
     booked: bool = False
+    here: bool = False
+    """The person stands in line themselves."""
     current: _Try | None = None
 
 
@@ -162,6 +192,23 @@ class CallbackView:
     call: str | None
     picked_up: bool
     retry_at: int | None
+    here: bool = False
+    """The person is on the phone and stands in line themselves."""
+
+
+def _view(found: _Open) -> CallbackView:
+    return CallbackView(
+        callback=found.id,
+        queue=found.queue,
+        number=found.number,
+        since=found.since,
+        asked_at=found.asked_at,
+        tries=found.tries,
+        call=found.current.call if found.current else None,
+        picked_up=found.current is not None and found.current.picked_up,
+        retry_at=None if found.booked or found.current else found.retry_at,
+        here=found.here,
+    )
 
 
 @dataclass(slots=True)
@@ -185,15 +232,24 @@ class CallBacks:
         match event:
             case Request():
                 self._request(event)
-            case Cancel(callback):
+            case Cancel(callback, by):
                 if (found := self._open.get(callback)) is not None:
-                    self._end(found, "cancelled")
+                    self._end(found, "cancelled", by=by)
             case Reached(number):
                 for found in [o for o in self._open.values() if o.number == number]:
                     if found.current is None or not found.current.picked_up:
                         self._end(found, "reached")
             case Turn(callback, agent):
                 self._turn(callback, agent)
+            case NotNow(callback):
+                found = self._open.get(callback)
+                if found is not None and found.booked and found.current is None:
+                    self._give_place_back(found)
+                    found.retry_at = self._now + LATER_MS
+                    self._due.set(("retry", found.id), found.retry_at)
+            case OnTheLine(callback, yes):
+                if (found := self._open.get(callback)) is not None and found.here != yes:
+                    self._on_the_line(found, yes)
             case PickedUp(call):
                 self._picked_up(call)
             case Failed(call, cause):
@@ -213,7 +269,8 @@ class CallBacks:
             if found is None:
                 continue
             if kind == "retry":
-                self._book(found)
+                if not found.here and found.current is None:
+                    self._book(found)
             elif kind == "ring" and found.current is not None:
                 self._missed(found, found.current, "no_answer")
             elif kind == "expire" and found.current is None:
@@ -276,20 +333,12 @@ class CallBacks:
 
     def open(self) -> tuple[CallbackView, ...]:
         """All open requests, longest wait first."""
-        return tuple(
-            CallbackView(
-                callback=found.id,
-                queue=found.queue,
-                number=found.number,
-                since=found.since,
-                asked_at=found.asked_at,
-                tries=found.tries,
-                call=found.current.call if found.current else None,
-                picked_up=found.current is not None and found.current.picked_up,
-                retry_at=None if found.booked or found.current else found.retry_at,
-            )
-            for found in sorted(self._open.values(), key=lambda each: each.since)
-        )
+        return tuple(_view(each) for each in sorted(self._open.values(), key=lambda o: o.since))
+
+    def view(self, callback: str) -> CallbackView | None:
+        """One request; None when it is not open (any more)."""
+        found = self._open.get(callback)
+        return None if found is None else _view(found)
 
     def of(self, queue: str, number: str) -> str | None:
         """The open request of this number, if there is one."""
@@ -314,13 +363,21 @@ class CallBacks:
             priority=rules.priority if event.priority is None else event.priority,
             call=event.call,
             entry=event.entry,
+            by=event.by,
+            language=event.language,
         )
         self._out.append(fact)
         self._book(self._keep(fact))
 
     def _keep(self, fact: facts.CallbackRequested) -> _Open:
         found = _Open(
-            fact.callback, fact.queue, fact.number, fact.since, fact.priority, asked_at=fact.at
+            fact.callback,
+            fact.queue,
+            fact.number,
+            fact.since,
+            fact.priority,
+            asked_at=fact.at,
+            language=fact.language,
         )
         self._open[found.id] = found
         self._by_number[found.queue, found.number] = found.id
@@ -353,9 +410,24 @@ class CallBacks:
                 entry=current.entry,
                 attempt=current.number,
                 agent=agent,
+                asked_at=found.asked_at,
             )
         )
-        self._out.append(Place(found.id, current.call, found.number, found.queue, until))
+        self._out.append(
+            Place(found.id, current.call, found.number, found.queue, until, found.language)
+        )
+
+    def _on_the_line(self, found: _Open, yes: bool) -> None:
+        found.here = yes
+        if not yes:
+            if found.current is None and not found.booked:
+                self._book(found)
+            return
+        self._due.cancel(("retry", found.id))
+        if found.current is not None and not found.current.picked_up:
+            # Our call meets the person on the phone with us.
+            self._missed(found, found.current, "busy")
+        self._give_place_back(found)
 
     def _try(self, found: _Open, current: _Try) -> None:
         found.current = current
@@ -403,7 +475,8 @@ class CallBacks:
             return
         self._give_place_back(found)
         found.retry_at = self._now + self._retry_ms(found)
-        self._due.set(("retry", found.id), found.retry_at)
+        if not found.here:
+            self._due.set(("retry", found.id), found.retry_at)
         expire = found.asked_at + self._keep_ms(found)
         self._due.set(("expire", found.id), expire)
 
@@ -414,14 +487,20 @@ class CallBacks:
             self._by_entry.pop(current.entry, None)
         self._due.cancel(("ring", found.id))
 
-    def _end(self, found: _Open, result: CallbackResult, agent: str | None = None) -> None:
+    def _end(
+        self,
+        found: _Open,
+        result: CallbackResult,
+        agent: str | None = None,
+        by: str | None = None,
+    ) -> None:
         current = found.current
         if current is not None and not current.picked_up:
             self._out.append(Drop(current.call))
         self._give_place_back(found)
         self._forget(found)
         self._out.append(
-            facts.CallbackEnded(at=self._now, callback=found.id, result=result, agent=agent)
+            facts.CallbackEnded(at=self._now, callback=found.id, result=result, agent=agent, by=by)
         )
 
     def _give_place_back(self, found: _Open) -> None:

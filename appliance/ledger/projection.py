@@ -14,6 +14,9 @@ from typing import Any, Final
 from appliance.events import (
     Answered,
     Bridged,
+    CallbackDialled,
+    CallbackMissed,
+    CallbackRequested,
     CallerKnown,
     CallOpened,
     Connect,
@@ -80,6 +83,13 @@ class Entry:
     wrap_end_at: int | None = None
     hold_ms: int | None = None
     """None until the agent's part has ended; the same for `talk_ms`."""
+    asked_at: int | None = None
+    """Of somebody who was called back: when they asked for it."""
+
+    @property
+    def wait_start_at(self) -> int:
+        """When the wait began: on entering, or with the wish to be called back."""
+        return self.enter_at if self.asked_at is None else self.asked_at
 
     @property
     def wait_end_at(self) -> int | None:
@@ -90,7 +100,7 @@ class Entry:
     def wait_ms(self) -> int | None:
         """The wait; None while it goes on."""
         end = self.wait_end_at
-        return None if end is None else end - self.enter_at
+        return None if end is None else end - self.wait_start_at
 
     @property
     def answered(self) -> bool:
@@ -185,8 +195,11 @@ def project_entry(facts: Iterable[Fact]) -> Entry | None:
     holds_on: list[int] = []
     holds_off: list[int] = []
     transfers: list[tuple[int, str]] = []
+    asked_at: int | None = None
     for fact in facts:
         match fact:
+            case CallbackDialled():
+                asked_at = fact.asked_at
             case QEnter():
                 enter = fact
             case Offer():
@@ -224,6 +237,7 @@ def project_entry(facts: Iterable[Fact]) -> Entry | None:
         part_end_at=part_end,
         wrap_end_at=wrap_end,
         hold_ms=None if part_end is None else _held(holds_on, holds_off, part_end),
+        asked_at=asked_at,
     )
 
 
@@ -412,6 +426,9 @@ _STEPS: Final[dict[type[Fact], Callable[[Any], tuple[str | None, str | None]]]] 
     SuperviseOff: lambda f: (_agent(f.by), None),
     Forwarded: lambda f: (f.by, f"{f.why} {f.to}"),
     QLeave: lambda f: (f"queue:{f.queue}", f.reason),
+    CallbackRequested: lambda f: (f"queue:{f.queue}", f.number),
+    CallbackDialled: lambda f: (f"queue:{f.queue}", str(f.attempt)),
+    CallbackMissed: lambda f: (None, f.cause),
     WrapStart: lambda f: (_agent(f.agent), None),
     WrapEnd: lambda f: (_agent(f.agent), None),
     RecordingStarted: lambda f: (_agent(f.agent), f.recording),

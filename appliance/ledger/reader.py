@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from appliance.events import AgentState, Fact, RecordingEnded, RecordingStarted
+from appliance.events import AgentState, CallbackDialled, Fact, RecordingEnded, RecordingStarted
 from appliance.ledger.codec import Stored, decode
 from appliance.ledger.errors import LedgerError
 from appliance.ledger.projection import (
@@ -31,6 +31,10 @@ MAX_SEARCH: Final = 100
 
 MAX_ROWS: Final = 10_000
 """Most rows of one answer, whatever was asked for."""
+
+_OF_CALLBACKS: Final = (
+    "kind IN ('callback_requested', 'callback_dialled', 'callback_missed', 'callback_ended')"
+)
 
 _TEXT_HITS: Final = """
     SELECT call FROM facts INDEXED BY calls_opened WHERE kind = 'call_opened' AND (
@@ -191,6 +195,63 @@ class Reader:
                 (since_ms, until_ms),
             )
         return [fact for _, fact in _stored(rows)]
+
+    def open_callbacks(self) -> list[Fact]:
+        """The facts, in order, of the call-backs that have no end yet, with `Connect` and `QLeave`
+        of the entries that their tries led to."""
+        with self._snapshot() as db:
+            requests = _rows(
+                db,
+                "SELECT body ->> '$.callback' FROM facts INDEXED BY callbacks_requested"
+                " WHERE kind = 'callback_requested' EXCEPT SELECT body ->> '$.callback'"
+                f" FROM facts INDEXED BY callbacks WHERE {_OF_CALLBACKS}"
+                " AND kind = 'callback_ended'",
+            )
+            return self._callback_facts(db, [name for (name,) in requests])
+
+    def callbacks(self, since_ms: int, until_ms: int) -> list[Fact]:
+        """The same of the call-backs that were asked for in the window, ended or not."""
+        with self._snapshot() as db:
+            requests = _rows(
+                db,
+                "SELECT body ->> '$.callback' FROM facts INDEXED BY callbacks_requested"
+                " WHERE kind = 'callback_requested' AND at >= ? AND at < ?",
+                (since_ms, until_ms),
+            )
+            return self._callback_facts(db, [name for (name,) in requests])
+
+    def _callback_facts(self, db: sqlite3.Connection | None, names: list[str]) -> list[Fact]:
+        rows: list[Any] = []
+        for name in names:
+            rows += _rows(
+                db,
+                f"SELECT seq, kind, body FROM facts INDEXED BY callbacks WHERE {_OF_CALLBACKS}"
+                " AND body ->> '$.callback' = ?",
+                (name,),
+            )
+        entries = {fact.entry for _, fact in _stored(rows) if isinstance(fact, CallbackDialled)}
+        for entry in entries:
+            rows += _rows(
+                db,
+                "SELECT seq, kind, body FROM facts WHERE entry = ?"
+                " AND kind IN ('connect', 'q_leave')",
+                (entry,),
+            )
+        return [fact for _, fact in _stored(sorted(rows))]
+
+    def first_seq_at(self, at_ms: int) -> int:
+        """About where the facts of this moment begin; some of before may be among them. Found by
+        halving, since `at` follows `seq` but for a clock that was set."""
+        with self._snapshot() as db:
+            low, high = 0, _last_seq(db)
+            while low < high:
+                middle = (low + high) // 2
+                rows = _rows(db, "SELECT at FROM facts WHERE seq > ? LIMIT 1", (middle,))
+                if rows and rows[0][0] < at_ms:
+                    low = middle + 1
+                else:
+                    high = middle
+        return low
 
     def recording(self, recording: str) -> RecordingRow | None:
         """One recording; None when there is none of that id."""

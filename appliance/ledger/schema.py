@@ -55,6 +55,11 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         open_from INTEGER NOT NULL
     ) STRICT;
     """,
+    """
+    CREATE INDEX callbacks ON facts(body ->> '$.callback') WHERE kind IN
+        ('callback_requested', 'callback_dialled', 'callback_missed', 'callback_ended');
+    CREATE INDEX callbacks_requested ON facts(at) WHERE kind = 'callback_requested';
+    """,
 )
 
 INSERT_GROUP: Final = """

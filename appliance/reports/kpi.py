@@ -3,7 +3,7 @@
 All are functions of the entries alone. Rules that hold for every one:
 
 - "within T" means wait <= T, in milliseconds; a wait runs from the entering of the queue to the
-  two-way audio, ringing included.
+  two-way audio, ringing included; of somebody who was called back from when they asked for it.
 - An entry belongs to the interval of its entering: the caller chooses the entries.
 - An empty denominator gives None: not 0, not 1. Rates are fractions and never clipped.
 - Durations are milliseconds.
@@ -205,7 +205,7 @@ def SL_EVENT(
     counted = 0
     for e in entries:
         end = e.wait_end_at
-        crossing = e.enter_at + within_ms
+        crossing = e.wait_start_at + within_ms
         crossed = (now if end is None else end) > crossing and inside(crossing)
         met = inside(end) and (e.answered or _abandoned(e))
         counted += crossed or met
@@ -230,7 +230,7 @@ def max_wait(entries: Entries, now: int | None = None) -> int | None:
     """Longest wait of all that waited; with `now`, those still waiting count as far as they got."""
     waits = _waits(entries)
     if now is not None:
-        waits += [now - e.enter_at for e in entries if e.wait_end_at is None]
+        waits += [now - e.wait_start_at for e in entries if e.wait_end_at is None]
     return max(waits, default=None)
 
 

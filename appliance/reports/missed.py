@@ -3,7 +3,8 @@
 Missed is a caller, not a ringing: a call from outside that had a number, asked for somebody (it
 stood in a queue or was sent to a phone) and ended without anybody of the team having spoken with
 it. Five phones that rang are no five missed calls. Who only listened to a menu has not been missed.
-Whoever speaks with this number later, in whichever direction, clears the row. Who asked to be
+Whoever speaks with this number later, in whichever direction, clears the row; who took care of the
+caller otherwise marks it, until the caller is missed again. Who asked to be
 called back is in the hands of the call-back and comes onto the list only when that ends in vain.
 
 A fold over the facts, in their order: the same list from the whole ledger or fact by fact.
@@ -26,6 +27,7 @@ from appliance.events import (
     Fact,
     IvrIn,
     IvrOut,
+    MissedHandled,
     QEnter,
     QLeave,
 )
@@ -56,6 +58,10 @@ class MissedCaller:
     result of a call-back."""
     call: str | None
     """The last call."""
+    handled_by: str | None = None
+    """The agent who took care of the caller otherwise, at `handled_at`, as `note` says."""
+    handled_at: int | None = None
+    note: str = ""
 
 
 @dataclass(slots=True)
@@ -99,6 +105,12 @@ class Missed:
                 wish = self._wishes.pop(fact.callback, None)
                 if wish is not None and fact.result in _IN_VAIN:
                     self._miss(wish.number, None, wish.since, wish.queue, fact.result, wish.call)
+            case MissedHandled():
+                key = self.key(fact.number)
+                if (row := self._rows.get(key)) is not None:
+                    self._rows[key] = replace(
+                        row, handled_by=fact.agent, handled_at=fact.at, note=fact.note
+                    )
             case Disconnect():
                 if (call := self._calls.pop(fact.call, None)) is not None:
                     self._ended(fact, call)
@@ -108,9 +120,11 @@ class Missed:
                     self._happened(fact, call)
 
     def rows(self, now: int) -> tuple[MissedCaller, ...]:
-        """The list at this moment, the latest caller first."""
+        """The list at this moment, the latest caller first, those taken care of at the end."""
         fresh = [row for row in self._rows.values() if now - row.last_at <= KEEP_MS]
-        return tuple(sorted(fresh, key=lambda row: (-row.last_at, row.number)))
+        return tuple(
+            sorted(fresh, key=lambda row: (row.handled_by is not None, -row.last_at, row.number))
+        )
 
     def _opened(self, fact: CallOpened) -> None:
         if fact.direction == "internal":
@@ -154,8 +168,13 @@ class Missed:
         if call.talked or call.callback or not call.incoming or not call.asked:
             return
         reason = call.reason or fact.cause
-        if call.number:
+        if call.number and not self._waits(call.number):
             self._miss(call.number, call.name, call.opened_at, call.queue, reason, fact.call)
+
+    def _waits(self, number: str) -> bool:
+        """Somebody with this number is to be called back."""
+        key = self.key(number)
+        return any(self.key(wish.number) == key for wish in self._wishes.values())
 
     def _miss(
         self,

@@ -256,6 +256,14 @@ class Queue(Table):
     announce_every_s: Annotated[int, Field(ge=10, le=600)] = 30
     announce_wait: bool = False
     """Say with the place how long the wait will be, as a range."""
+    callback: bool = False
+    """Callers may keep their place and be called back."""
+    callback_key: Annotated[str, StringConstraints(pattern=r"^[0-9*#]$")] = "1"
+    """The key for it while they wait, at any time."""
+    callback_offer_s: Annotated[int, Field(ge=0, le=3600)] = 120
+    """It is offered aloud when the wait is expected to be so long, or is already. 0: always."""
+    callback_calls: tuple[CallKind, ...] = ("local", "national")
+    """What kinds of numbers are called back; abroad also `numbering.abroad` has to allow."""
     callback_tries: Annotated[int, Field(ge=1, le=9)] = 3
     """How often somebody who asked for a call-back is called at most."""
     callback_retry_s: Annotated[int, Field(ge=30, le=86_400)] = 300

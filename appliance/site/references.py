@@ -178,6 +178,12 @@ def _numbering(site: Site) -> Iterator[Problem]:
             yield Problem(
                 f"numbering.groups.{name}", f'"{name}" is a line already; give it another name'
             )
+    for name, queue in site.queues.items():
+        if queue.callback and not (plan.outgoing or plan.rules):
+            yield Problem(
+                f"queues.{name}.callback",
+                "nobody can be called back: name the lines for calls out in numbering.outgoing",
+            )
 
 
 def _case(site: Site, path: str, case: When) -> Iterator[Problem]:

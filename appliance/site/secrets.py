@@ -1,5 +1,6 @@
 """What must not stand in the site document: password and PIN hashes of people, SIP secrets of desk
-phones and trunks. One TOML file of the data directory, readable by its owner alone.
+phones and trunks, hashes of the keys of programs. One TOML file of the data directory, readable by
+its owner alone.
 
 People's passwords are Argon2id hashes (RFC 9106; 19 MiB, two passes, one lane: the least that
 OWASP's password storage guide asks for, tens of milliseconds of a core). SIP needs the secret
@@ -9,8 +10,11 @@ itself to answer digests, so phones get long random ones that nobody has to reme
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import hmac
 import logging
 import os
+import re
 import secrets as random
 import tempfile
 import tomllib
@@ -52,6 +56,7 @@ class Secrets:
         self._phones: dict[str, str] = {}
         self._trunks: dict[str, str] = {}
         self._pins: dict[str, str] = {}
+        self._keys: dict[str, str] = {}
         # Checked for people who do not exist, so that they take as long as those who do.
         self._nobody = _HASHER.hash(random.token_hex(16))
 
@@ -93,6 +98,7 @@ class Secrets:
             ("phones", "secret", self._phones),
             ("trunks", "secret", self._trunks),
             ("pins", "pin", self._pins),
+            ("keys", "key", self._keys),
         )
         for table, field, into in kinds:
             entries = document.get(table, {})
@@ -113,6 +119,7 @@ class Secrets:
             "phones": {name: {"secret": value} for name, value in self._phones.items()},
             "trunks": {name: {"secret": value} for name, value in self._trunks.items()},
             "pins": {name: {"pin": value} for name, value in self._pins.items()},
+            "keys": {name: {"key": value} for name, value in self._keys.items()},
         }
         text = toml.write({table: rows for table, rows in document.items() if rows})
         folder = self._path.parent
@@ -200,6 +207,32 @@ class Secrets:
         """As `verify`; a person without a PIN has none that fits."""
         return self._matches(self._pins.get(person), pin)
 
+    # --- keys of programs -------------------------------------------------------------------
+
+    def make_key(self, name: str) -> str:
+        """A fresh key for a program such as the office's web site, in place of an older one of
+        that name; it is shown this once, kept is its hash. It is random, so a fast hash will do.
+        Raises ValueError with a sentence."""
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", name):
+            raise ValueError("the name of a key has small letters, digits, - and _")
+        key = random.token_urlsafe(32)
+        self._keys[name] = _key_hash(key)
+        return key
+
+    def drop_key(self, name: str) -> bool:
+        """The program gets in no longer; whether there was such a key."""
+        return self._keys.pop(name, None) is not None
+
+    def key_owner(self, key: str) -> str | None:
+        """The name of the program whose key this is."""
+        if len(key) > MAX_PASSWORD:
+            return None
+        found, owner = _key_hash(key), None
+        for name, known in self._keys.items():
+            if hmac.compare_digest(known, found):
+                owner = name
+        return owner
+
     def _matches(self, known: str | None, text: str) -> bool:
         if len(text) > MAX_PASSWORD:
             return False
@@ -208,6 +241,10 @@ class Secrets:
         except (VerificationError, InvalidHashError):
             return False
         return matches and known is not None
+
+
+def _key_hash(key: str) -> str:
+    return hashlib.sha256(_bytes(key)).hexdigest()
 
 
 def _bytes(text: str) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
+from appliance.acd import callback as cb
 from appliance.acd import events as acd
 from appliance.events import (
     Bridged,
@@ -18,6 +19,7 @@ from appliance.events import (
     SuperviseOff,
     Unparked,
 )
+from appliance.switch import wishes
 from appliance.switch.legs import answer, drop
 from appliance.switch.model import Call, Desk, Leg, Watcher, World
 from appliance.switch.voices import arrange, stop_recording
@@ -35,9 +37,10 @@ def open_call(
     caller: str | None = None,
     caller_name: str | None = None,
     called: str | None = None,
+    call_id: str | None = None,
 ) -> Call:
     call = Call(
-        id=w.new_id("c"),
+        id=call_id or w.new_id("c"),
         direction=direction,
         opened_at=w.now,
         language=w.site.office.language,
@@ -69,6 +72,7 @@ def bridge_live(w: World, call: Call) -> None:
     if not call.talk_since:
         call.talk_since = w.now
         w.fact(Bridged(at=w.now, call=call.id, a=call.a.party, b=call.b.party))
+        wishes.spoke(w, call)
     if call.entry is not None and not call.connected:
         w.tell(acd.Linked(call.entry))
 
@@ -149,9 +153,23 @@ def end_call(
     if call.entry is not None and not call.connected:
         w.tell(acd.Gone(call.entry, "abandoned"))
     free_agents(w, call)
+    _wish_over(w, call, cause)
     w.over.append((call, Disconnect(at=w.now, call=call.id, side=side, cause=cause)))
     for token in [t for t, (owner, _, _) in w.tokens.items() if owner == call.id]:
         del w.tokens[token]
+
+
+def _wish_over(w: World, call: Call, cause: str) -> None:
+    """A call-back that nobody answered, or that ended before its person stood in line."""
+    call.wish = None
+    if call.callback is None:
+        return
+    met, call.met = call.met, None
+    if met is not None:
+        w.tell(acd.Unbook(met.booking))
+        w.wish(cb.Left(met.entry, "abandoned"))
+    else:
+        w.wish(cb.Failed(call.id, cause))
 
 
 def free_agents(w: World, call: Call) -> None:

@@ -9,15 +9,19 @@ of calls runs in seconds and every test drives the machine that serves the lines
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 
 from appliance import live
 from appliance.acd import events as acd
+from appliance.acd.callback import CallBacks
 from appliance.acd.machine import Acd
 from appliance.events import Fact, RecordingEnded, SystemStopped, Transfer
 from appliance.media import protocol as p
+from appliance.numbering import numbering
 from appliance.sip import events as sip
 from appliance.site.model import Site
 from appliance.switch import (
+    callbacks,
     calls,
     dialling,
     features,
@@ -49,9 +53,11 @@ class Switch:
             site=site,
             data=data,
             acd=Acd(site.queues, site.people, new_id),
+            back=CallBacks(site.queues, new_id),
             new_id=new_id,
             ports=PortPool(*site.sip.rtp_ports),
             plan=plans()[site.office.country],
+            numbering=numbering(site.office.country, site.office.area),
         )
         self.w.spending.zone = site.office.zone
         for line_id, line in site.lines.items():
@@ -71,11 +77,12 @@ class Switch:
             sip_door.handle(self.w, event)
         self._settle()
 
-    def request(self, request: live.Request, now: int) -> None:
-        """Carry out what a person asked for. Raises `requests.Unwilling`."""
+    def request(self, request: live.Request, now: int) -> str | None:
+        """Carry out what a person asked for; the id of what that made, if anything. Raises
+        `requests.Unwilling`."""
         self.w.now = now
         try:
-            requests.handle(self.w, request)
+            return requests.handle(self.w, request)
         finally:
             self._settle()
 
@@ -99,6 +106,8 @@ class Switch:
         w.now = now
         queueing.carry_out(w, w.acd.tick(now))
         self._settle()
+        callbacks.carry_out(w, w.back.tick(now))
+        self._settle()
         for call in list(w.calls.values()):
             if not call.ended:
                 self._call_time(call)
@@ -114,7 +123,7 @@ class Switch:
     def next_deadline(self) -> int | None:
         """When `tick` has something to do next."""
         w = self.w
-        times = [w.acd.next_deadline()]
+        times = [w.acd.next_deadline(), w.back.next_deadline()]
         for call in w.calls.values():
             times += [call.live_by, call.parked_until, call.end_at]
             if call.attempt is not None:
@@ -125,6 +134,8 @@ class Switch:
                 times += [leg.cut_at, leg.lost_until]
             if call.menu is not None:
                 times.append(call.menu.next_deadline())
+            if call.wish is not None:
+                times.append(call.wish.next_deadline())
         times += [
             desk.absent_since + requests.ABSENT_MS
             for desk in w.desks.values()
@@ -140,13 +151,17 @@ class Switch:
         return facts, actions
 
     def _settle(self) -> None:
-        """Let the acd take what it was told, then close the calls that ended in this step."""
+        """Let the acd take what it was told, then the call-backs, then close the calls that ended
+        in this step."""
         w = self.w
-        while w.told or w.over or w.requeue:
+        while w.told or w.wishes or w.over or w.requeue:
             while w.requeue:
                 routing.requeue(w, w.requeue.pop())
-            while w.told:
-                queueing.carry_out(w, w.acd.handle(w.told.popleft(), w.now))
+            while w.told or w.wishes:
+                if w.told:
+                    queueing.carry_out(w, w.acd.handle(w.told.popleft(), w.now))
+                else:
+                    callbacks.take(w, w.wishes.popleft())
             for call, fact in w.over:
                 w.calls.pop(call.id, None)
                 w.fact(fact)
@@ -158,6 +173,8 @@ class Switch:
             due = call.menu.next_deadline()
             if due is not None and due <= w.now:
                 routing.carry_out(w, call, call.menu.tick(w.now))
+        if call.wish is not None:
+            callbacks.steps(w, call, call.wish.tick(w.now))
         if call.live_by is not None and call.live_by <= w.now:
             calls.bridge_live(w, call)
         if call.parked_until is not None and call.parked_until <= w.now:
@@ -187,6 +204,9 @@ class Switch:
             return
         calls.release_hold(w, call)
         voices.stop_recording(w, call)
+        for watcher in list(call.watchers):
+            calls.close_watch(w, call, watcher)
+            calls.let_go(w, call, watcher.leg, gone=False)
         b, call.b = call.b, None
         voices.arrange(w, call)
         drop(w, b)
@@ -209,7 +229,16 @@ class Switch:
         """Who spoke with whom before this start, for the queues that ask the last agent first."""
         self.w.now = now
         for event in spoke:
-            self.w.tell(event)
+            key = self.w.numbering.key(event.caller)
+            self.w.tell(event if key is None else replace(event, caller=key))
+        self._settle()
+
+    def remember_callbacks(self, past: Iterable[Fact], now: int) -> None:
+        """Take up the call-backs that were open before this start; see `CallBacks.restore`."""
+        w = self.w
+        w.now = now
+        callbacks.carry_out(w, w.back.restore(past, now))
+        callbacks.carry_out(w, w.back.rules(w.site.queues, now))
         self._settle()
 
     def restore(self, today: Iterable[Fact], now: int) -> None:
@@ -330,7 +359,13 @@ class Switch:
         if purpose == "menu" and call.menu is not None:
             routing.carry_out(w, call, call.menu.played(inner, w.now))
         elif purpose == "consent":
-            routing.consent_heard(w, call)
+            if call.met is not None:
+                call.consent_given = True
+                callbacks.stand_in_line(w, call)
+            else:
+                routing.consent_heard(w, call)
+        elif purpose == "wish" and call.wish is not None:
+            callbacks.steps(w, call, call.wish.said(w.now))
         elif purpose == "park":
             features.orbit_told(w, call, inner)
         elif purpose == "farewell":
@@ -354,7 +389,7 @@ class Switch:
     def stop(self, now: int) -> None:
         """Stopped in order: every call is told goodbye, nothing is left open."""
         w = self.w
-        w.now = now
+        w.now, w.stopping = now, True
         for call in list(w.calls.values()):
             calls.end_call(w, call, "system", "system_stopped")
         self._settle()

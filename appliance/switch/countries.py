@@ -24,6 +24,8 @@ class Plan:
     emergency: tuple[str, ...]
     premium: tuple[str, ...]
     abroad: tuple[str, ...] = ()
+    length: tuple[int, ...] = ()
+    bare: tuple[str, ...] = ()
 
     def kind(self, number: str, area: str = "") -> tuple[CallKind, str]:
         """What a call to `number` (as the exchange wants it) is, and where it leads: for one that

@@ -63,6 +63,8 @@ def place(w: World, call: Call, leg: Leg) -> None:
         assert call.consult is not None
         call.consult.leg = leg
         show_ringing(w, call.consult.by)
+    elif call.attempt.slot == "a":
+        call.a = leg
     else:
         call.b = leg
         show_ringing(w, call.a)
@@ -159,7 +161,7 @@ def _dial_outside(w: World, call: Call, destination: Destination) -> None:
     attempt, number = call.attempt, destination.target
     assert attempt is not None
     attempt.number = number
-    if attempt.slot == "b":
+    if attempt.slot != "consult":
         call.called = number
     if destination.emergency:
         attempt.kind, attempt.until = "emergency", None
@@ -372,7 +374,7 @@ def rung(call: Call) -> Leg | None:
         return None
     if call.attempt.slot == "consult":
         return None if call.consult is None else call.consult.leg
-    return call.b
+    return call.a if call.attempt.slot == "a" else call.b
 
 
 def _vacate(w: World, call: Call) -> None:
@@ -381,8 +383,15 @@ def _vacate(w: World, call: Call) -> None:
     if call.attempt.slot == "consult":
         if call.consult is not None:
             call.consult.leg = None
+    elif call.attempt.slot == "a":
+        no_leg(w, call)
     else:
         call.b = None
+
+
+def no_leg(w: World, call: Call) -> None:
+    """A call of ours whose first party is yet to be had: an end without a door."""
+    call.a = Leg(w.number(), call, f"queue:{call.queue}", "sip", state="closed", incoming=False)
 
 
 def dial_failed(w: World, call: Call, cause: str) -> None:
@@ -392,6 +401,9 @@ def dial_failed(w: World, call: Call, cause: str) -> None:
         _consult_failed(w, call, cause)
         return
     call.attempt = None
+    if attempt is not None and attempt.slot == "a":
+        end_call(w, call, "callee" if cause in ("busy", "rejected") else "system", cause)
+        return
     b, call.b = call.b, None
     if b is not None:
         drop(w, b)

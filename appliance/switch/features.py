@@ -11,7 +11,16 @@ from appliance.events import HotDesk
 from appliance.ivr import phrases
 from appliance.media import protocol as p
 from appliance.site.model import CallKey, Feature, Prompt
-from appliance.switch import consult, parking, parties, personal, pickup, routing, supervise
+from appliance.switch import (
+    callbacks,
+    consult,
+    parking,
+    parties,
+    personal,
+    pickup,
+    routing,
+    supervise,
+)
 from appliance.switch.actions import CheckPin
 from appliance.switch.calls import answer_caller, hold, resume
 from appliance.switch.dialplan import resolve
@@ -37,6 +46,8 @@ def key(w: World, leg: Leg, digit: str, source: str) -> None:
     call = leg.call
     if call.menu is not None and leg is call.a:
         routing.carry_out(w, call, call.menu.key(digit, w.now))
+        return
+    if leg is call.a and callbacks.key(w, call, digit):
         return
     if _typed(w, leg, digit):
         return

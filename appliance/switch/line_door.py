@@ -107,7 +107,7 @@ def _off_hook(w: World, desk: LineDesk) -> None:
     desk.state = "busy"
     w.media(p.OpenLine(leg.id, desk.id))
     went_up(w, leg)
-    if leg is call.a:
+    if leg is call.a and leg.incoming:
         routing.caller_up(w, call)
     else:
         requests.answer_direct(w, call, leg)

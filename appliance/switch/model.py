@@ -13,12 +13,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from appliance.acd.callback import CallBacks
+from appliance.acd.callback import Event as WishEvent
 from appliance.acd.events import Event as AcdEvent
+from appliance.acd.events import Met
 from appliance.acd.machine import Acd
 from appliance.events import Direction, Disconnect, Fact
+from appliance.ivr.keep_place import KeepPlace
 from appliance.ivr.run import MenuRun
 from appliance.live import LiveAlarm
 from appliance.media import protocol as p
+from appliance.numbering import Numbering
 from appliance.sip.lockout import Lockout
 from appliance.sip.sdp import Offer, Session
 from appliance.site.hours import is_open
@@ -35,9 +40,9 @@ for twice as long each time, up to a day."""
 
 LegKind = Literal["line", "sip", "peer"]
 LegState = Literal["idle", "ringing", "opening", "up", "closed"]
-Purpose = Literal["menu", "consent", "farewell", "queue", "notice", "park"]
+Purpose = Literal["menu", "consent", "farewell", "queue", "notice", "park", "wish"]
 WatchMode = Literal["listen", "whisper", "barge"]
-Slot = Literal["b", "consult"]
+Slot = Literal["a", "b", "consult"]
 
 
 @dataclass(slots=True, eq=False)
@@ -215,6 +220,17 @@ class Call:
     recordings: int = 0
     hops: int = 0
     ended: bool = False
+    came: int = 0
+    """From when the wait of this entry counts for the order."""
+    wish: KeepPlace | None = None
+    """The caller is asking to be called back."""
+    wish_token: int = 0
+    callback: str | None = None
+    """The request that this call is a try for, made by us."""
+    met: Met | None = None
+    """Of such a call that was answered: what the queues are told once the notice was heard."""
+    asked: str | None = None
+    """The request that was made in this call, or that rests while this call waits."""
 
     @property
     def people(self) -> tuple[Leg, ...]:
@@ -265,6 +281,8 @@ class Desk:
     dnd: bool = False
     forward: dict[str, str] = field(default_factory=dict)
     """`always`, `busy`, `no_answer` -> number, for direct calls."""
+    accepts: str | None = None
+    """The call-back that is being dialled and that the person takes as soon as it is answered."""
 
     @property
     def door(self) -> Literal["browser", "phone"]:
@@ -286,9 +304,11 @@ class World:
     site: Site
     data: str
     acd: Acd
+    back: CallBacks
     new_id: Callable[[str], str]
     ports: PortPool
     plan: Plan
+    numbering: Numbering
     now: int = 0
     calls: dict[str, Call] = field(default_factory=dict)
     legs: dict[int, Leg] = field(default_factory=dict)
@@ -319,9 +339,13 @@ class World:
     actions: list[Action] = field(default_factory=list)
     told: deque[AcdEvent] = field(default_factory=deque)
     """Events for the acd; taken one by one after the handler that caused them, never inside it."""
+    wishes: deque[WishEvent] = field(default_factory=deque)
+    """The same for the call-backs, taken when the acd has heard all."""
     over: list[tuple[Call, Disconnect]] = field(default_factory=list)
     """Calls that ended in this step; their `Disconnect` is the step's last fact."""
     last_number: int = 0
+    stopping: bool = False
+    """No more calls of our own begin."""
     desks_changed: bool = False
     """What people set for themselves has to be saved."""
 
@@ -331,6 +355,10 @@ class World:
     def tell(self, event: AcdEvent) -> None:
         """Tell the acd what happened."""
         self.told.append(event)
+
+    def wish(self, event: WishEvent) -> None:
+        """Tell the call-backs what happened."""
+        self.wishes.append(event)
 
     def act(self, action: Action) -> None:
         self.actions.append(action)

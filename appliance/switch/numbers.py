@@ -52,13 +52,16 @@ def fits(pattern: str, number: str) -> bool:
 
 
 def allowed(site: Site, payer: str) -> tuple[CallKind, ...]:
-    """What this party (`agent:<id>`, `phone:<extension>`) may call outside; others nothing."""
+    """What this party (`agent:<id>`, `phone:<extension>`, `queue:<id>` for its call-backs) may
+    call outside; others nothing."""
     door, _, name = payer.partition(":")
     own: tuple[CallKind, ...] | None = None
     if door == "agent" and name in site.people:
         own = site.people[name].calls
     elif door == "phone" and name in site.phones:
         own = site.phones[name].calls
+    elif door == "queue" and name in site.queues:
+        own = site.queues[name].callback_calls
     else:
         return ()
     return site.numbering.calls if own is None else own

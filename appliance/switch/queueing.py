@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from appliance.acd import actions as act
 from appliance.acd import events as acd
-from appliance.events import Connect
-from appliance.ivr import phrases
+from appliance.events import Connect, QLeave
+from appliance.ivr import keep_place, phrases
+from appliance.switch import callbacks, wishes
 from appliance.switch.calls import SUSPEND_MS, suspend
 from appliance.switch.legs import answer, drop, invite
 from appliance.switch.model import Call, Leg, World
@@ -22,6 +23,8 @@ def carry_out(w: World, output: Sequence[object]) -> None:
         if isinstance(fact, Connect):
             call = w.calls[fact.call]
             call.connected, call.waited_ms = True, w.now - call.entered_at
+        elif isinstance(fact, QLeave):
+            callbacks.left(w, fact)
     for action in w.keep_facts(output):
         match action:
             case act.Ring():
@@ -34,13 +37,19 @@ def carry_out(w: World, output: Sequence[object]) -> None:
                 _announce(w, action)
             case act.Leave():
                 _leave(w, action)
+            case act.Dial():
+                callbacks.turn(w, action)
 
 
 def _ring(w: World, ring: act.Ring) -> None:
     desk = w.desks[ring.agent]
     call = w.calls[ring.call]
+    taken = desk.accepts is not None and desk.accepts == call.callback
+    desk.accepts = None
     if desk.door == "browser":
         desk.ringing[ring.offer] = None
+        if taken and desk.peer == "connected":
+            w.tell(acd.Accepted(ring.agent, ring.offer))
         return
     phone = desk.phone
     leg = None
@@ -73,6 +82,7 @@ def _link(w: World, link: act.Link) -> None:
     desk.ringing.clear()
     desk.call = call
     call.linked_agent = link.agent
+    call.wish = None
     if leg is None:
         leg = Leg(id=w.number(), call=call, party=f"agent:{desk.id}", kind="peer", agent=desk.id)
         w.legs[leg.id] = leg
@@ -98,13 +108,15 @@ def _cut_agent(w: World, call: Call) -> None:
 
 def _announce(w: World, announce: act.Announce) -> None:
     call = w.calls[announce.call]
-    if call.a.state == "up" and call.linked_agent is None:
+    if call.a.state == "up" and call.linked_agent is None and call.wish is None:
         queue = w.site.queues.get(announce.queue)
         said = []
         if queue is None or queue.announce_position:
             said.append(phrases.position(announce.position, call.language))
         if queue is not None and queue.announce_wait and announce.expected is not None:
             said.append(phrases.expected_wait(*announce.expected.minutes, call.language))
+        if queue is not None and wishes.said_aloud(w, call):
+            said.append(keep_place.text("offer", call.language, queue.callback_key))
         if said:
             w.speak(call, tuple(said), "queue")
 

@@ -8,8 +8,9 @@ are served out by its old rules. People who are gone finish their call and are s
 from __future__ import annotations
 
 from appliance.acd import events as acd
+from appliance.numbering import numbering
 from appliance.site.model import Site
-from appliance.switch import personal
+from appliance.switch import callbacks, personal
 from appliance.switch.countries import plans
 from appliance.switch.dialling import reachable
 from appliance.switch.model import Desk, World
@@ -35,3 +36,5 @@ def reform(w: World, site: Site) -> None:
     for extension in [one for one in w.registered if one not in site.phones]:
         del w.registered[extension]
     w.tell(acd.QueuesChanged(site.queues, site.people))
+    w.numbering = numbering(site.office.country, site.office.area)
+    callbacks.carry_out(w, w.back.rules(site.queues, w.now))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from appliance import live
+from appliance.acd import callback as cb
 from appliance.acd import events as acd
 from appliance.media import protocol as p
-from appliance.switch import consult, parking, personal, pickup, supervise
+from appliance.switch import callbacks, consult, parking, personal, pickup, supervise
 from appliance.switch.calls import end_call, engage, go_on, hold, open_call, resume
 from appliance.switch.dialling import party_failed, rung
 from appliance.switch.dialplan import resolve
@@ -28,15 +29,15 @@ class Unwilling(Exception):
     """A request that cannot be carried out now; the text is for the person who asked."""
 
 
-def handle(w: World, request: live.Request) -> None:
-    """Carry out a request. Raises `Unwilling`."""
+def handle(w: World, request: live.Request) -> str | None:
+    """Carry out a request; the id of what it made, if it makes something. Raises `Unwilling`."""
     try:
-        _carry_out(w, request)
+        return _carry_out(w, request)
     except Cannot as error:
         raise Unwilling(str(error)) from None
 
 
-def _carry_out(w: World, request: live.Request) -> None:
+def _carry_out(w: World, request: live.Request) -> str | None:
     match request:
         case live.SetAgentState():
             _desk(w, request.agent)
@@ -68,10 +69,17 @@ def _carry_out(w: World, request: live.Request) -> None:
             personal.set_forward(w, _desk(w, request.agent), request.when, request.number)
         case live.AgentDesk():
             personal.sit(w, _desk(w, request.agent), request.phone)
+        case live.BookCallback():
+            return callbacks.book(w, request.queue, request.number, request.by)
+        case live.CancelCallback():
+            callbacks.cancel(w, request.callback, request.by)
+        case live.HandleMissed():
+            callbacks.handled(w, request.agent, request.number, request.note)
         case live.AgentPresence():
             presence(w, _desk(w, request.agent), request.session, request.present)
         case _:
             raise Unwilling("This request is not for the switch.")
+    return None
 
 
 def _desk(w: World, agent: str) -> Desk:
@@ -87,6 +95,8 @@ def _action(w: World, desk: Desk, request: live.AgentAction) -> None:
         w.tell(acd.WrapDone(desk.id))
         return
     view = w.acd.agent(desk.id)
+    if request.action == "answer" and callbacks.accept(w, desk):
+        return
     if request.action in ("answer", "reject") and view.offer is not None and call is None:
         if request.call is not None and request.call != view.call:
             raise Unwilling("That call is no longer ringing here.")
@@ -127,6 +137,10 @@ def _offered(w: World, desk: Desk, offer: str, *, accept: bool) -> None:
 
 def answer_direct(w: World, call: Call, leg: Leg) -> None:
     """The called party answered a direct call: answer the caller too and connect."""
+    if leg is call.a and call.callback is not None:
+        call.attempt = None
+        w.wish(cb.PickedUp(call.id))
+        return
     if leg.kind == "peer":
         answer(w, leg)
     if leg is rung(call):

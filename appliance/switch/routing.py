@@ -7,11 +7,12 @@ from typing import Final
 
 from appliance.acd import events as acd
 from appliance.ivr import actions as ivr
-from appliance.ivr import phrases
+from appliance.ivr import keep_place, phrases
 from appliance.ivr.run import MenuRun
 from appliance.ivr.scene import QueueNow, scene_of
 from appliance.media import protocol as p
 from appliance.site.routes import Route, parse_route
+from appliance.switch import wishes
 from appliance.switch.actions import AskProgram, Hush
 from appliance.switch.calls import answer_caller, end_call
 from appliance.switch.dialling import dial
@@ -46,7 +47,7 @@ def go(w: World, call: Call, route_text: str, why: str = "") -> None:
         return
     if not answer_caller(w, call):
         return
-    if not _consent(w, call):
+    if not consent(w, call):
         return
     if route.kind == "queue":
         enter(w, call, route.target)
@@ -84,7 +85,7 @@ def caller_up(w: World, call: Call) -> None:
         go(w, call, call.route)
 
 
-def _consent(w: World, call: Call) -> bool:
+def consent(w: World, call: Call) -> bool:
     """Play the recording notice first where one is set; True when nothing is left to say."""
     notice = w.site.recording.announce
     if call.consent_given or notice is None or not w.site.recording.enabled:
@@ -114,21 +115,31 @@ def farewell(w: World, call: Call, why: str) -> None:
 
 
 def enter(
-    w: World, call: Call, queue_id: str, *, parent: str | None = None, raise_by: int = 0
+    w: World,
+    call: Call,
+    queue_id: str,
+    *,
+    parent: str | None = None,
+    raise_by: int = 0,
+    since: int | None = None,
 ) -> None:
     """Put the caller into a queue. The wait starts now, also when the line is still going
     off-hook: the agents' screens do not wait for a modem. With a `parent` the place in the order
-    is that of the wait it continues."""
+    is that of the wait it continues; `since` is when the caller began to wait for a call-back."""
     queue = w.site.queues.get(queue_id)
     if queue is None:
         # It was taken out of the document while the caller was on the way to it.
         farewell(w, call, "closed")
         return
-    since = call.entered_at if parent is not None else None
+    if parent is not None:
+        since = call.entered_at
+    elif since is None:
+        since = wishes.waits_since(w, call, queue_id)
     call.queue = queue_id
     call.entry = w.new_id("e")
     call.last_queue, call.last_entry, call.passed_on = queue_id, call.entry, False
     call.entered_at = w.now
+    call.came = w.now if since is None else since
     call.connected = False
     call.linked_agent = None
     open_now = queue.hours is None or w.is_open(queue.hours, w.now)
@@ -137,7 +148,7 @@ def enter(
             call=call.id,
             entry=call.entry,
             queue=queue_id,
-            caller=call.caller,
+            caller=w.numbering.key(call.caller) or call.caller,
             priority=queue.priority + raise_by,
             parent=parent,
             open=open_now,
@@ -166,10 +177,13 @@ def greet(w: World, call: Call) -> None:
     if queue is None or call.joined:
         return
     w.music(call.a, queue.music or "")
-    listen(w, call.a, keys=False)
+    listen(w, call.a, keys=wishes.offered(w, call))
     if call.linked_agent is None:
         welcome = queue.welcome or phrases.phrase("busy", call.language)
-        w.speak(call, (welcome,), "queue")
+        said = [welcome]
+        if wishes.said_aloud(w, call):
+            said.append(keep_place.text("offer", call.language, queue.callback_key))
+        w.speak(call, tuple(said), "queue")
 
 
 # --- menus ----------------------------------------------------------------------------------

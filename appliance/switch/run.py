@@ -152,6 +152,7 @@ class Control:
         self.clock.not_before(self._ledger.last_at)
         await self._remember_agents()
         await self._remember_spending()
+        await self._remember_callbacks()
         personal.restore(self.switch.w, load_saved(self.data / "desks.json", personal.SavedDesk))
         self._endpoint = Endpoint(
             _sip_config(self.site, secrets),
@@ -266,6 +267,15 @@ class Control:
         finally:
             reader.close()
         self.switch.restore(facts, now)
+
+    async def _remember_callbacks(self) -> None:
+        """Read whom we still owe a call."""
+        reader = Reader(self.data / "ledger.db")
+        try:
+            past = await asyncio.to_thread(reader.open_callbacks)
+        finally:
+            reader.close()
+        self.switch.remember_callbacks(past, self.clock.now())
 
     async def _keep_contacts(self) -> None:
         """Save where the phones are, soon after it changed and while they stay."""
@@ -623,12 +633,13 @@ class Control:
     def _request_step(self, message: ipc.Incoming) -> Step:
         def step(now: int) -> None:
             try:
-                self.switch.request(message.body, now)
+                made = self.switch.request(message.body, now)
             except Unwilling as error:
                 reason = str(error)
                 self._replies.append(lambda: message.refuse(reason))
             else:
-                self._replies.append(lambda: message.reply(live.Done()))
+                reply = live.Done() if made is None else live.CallbackBooked(made)
+                self._replies.append(lambda: message.reply(reply))
 
         return step
 

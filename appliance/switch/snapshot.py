@@ -45,6 +45,7 @@ def snapshot(
         ),
         alarms=tuple(w.alarms.values()),
         parked=tuple(_parked(w)),
+        callbacks=tuple(_callbacks(w)),
         site=version,
     )
 
@@ -144,6 +145,35 @@ def _parked(w: World) -> Iterator[live.LiveParked]:
             yield live.LiveParked(
                 call.orbit, call.id, call.caller, call.caller_name, by, call.orbit_until
             )
+
+
+def _callbacks(w: World) -> Iterator[live.LiveCallback]:
+    places = {place.booking: place for place in w.acd.bookings()}
+    accepted = {desk.accepts for desk in w.desks.values() if desk.accepts is not None}
+    for view in w.back.open():
+        place = places.get(view.callback)
+        phase: Literal["waiting", "paused", "dialling", "answered", "here"] = "waiting"
+        if view.picked_up:
+            phase = "answered"
+        elif view.call is not None:
+            phase = "dialling"
+        elif view.here:
+            phase = "here"
+        elif view.retry_at is not None:
+            phase = "paused"
+        yield live.LiveCallback(
+            callback=view.callback,
+            queue=view.queue,
+            number=view.number,
+            since=view.since,
+            asked_at=view.asked_at,
+            phase=phase,
+            position=None if place is None else place.position,
+            tries=view.tries,
+            retry_at=view.retry_at,
+            agent=None if place is None else place.agent,
+            accepted=view.callback in accepted,
+        )
 
 
 def _waiting(w: World) -> tuple[live.LiveWaiting, ...]:

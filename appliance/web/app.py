@@ -11,7 +11,7 @@ from appliance import __version__
 from appliance.ipc import Refused
 from appliance.live import GetHealth, Health
 from appliance.web import errors
-from appliance.web.api import agent, calling, calls, demo, live, session, sounds
+from appliance.web.api import agent, callbacks, calling, calls, demo, live, session, sounds
 from appliance.web.api import site as site_api
 from appliance.web.control import ControlAway
 from appliance.web.guard import Guard
@@ -56,6 +56,7 @@ def create_app(office: Office, pages: Pages) -> ASGIApp:
         agent.router,
         calling.router,
         calls.router,
+        callbacks.router,
         sounds.router,
         site_api.router,
     ):

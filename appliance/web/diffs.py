@@ -19,6 +19,7 @@ KEYS: Final = {
     "lines": "id",
     "phones": "extension",
     "parked": "orbit",
+    "callbacks": "callback",
     "alarms": "id",
 }
 """The tables of a live state and what names their rows."""

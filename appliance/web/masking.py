@@ -51,6 +51,9 @@ class Mask:
             live,
             waiting=tuple(self._caller(one) for one in live.waiting),
             parked=tuple(self._caller(one) for one in live.parked),
+            callbacks=tuple(
+                msgspec.structs.replace(one, number=self.text(one.number)) for one in live.callbacks
+            ),
             agents=tuple(self._agent(one) for one in live.agents),
             calls=tuple(
                 self._caller(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
@@ -17,12 +18,15 @@ from starlette.requests import HTTPConnection
 from appliance.ipc import Disconnected, Refused
 from appliance.ledger.reader import Reader
 from appliance.live import AgentPresence, Done, Live
+from appliance.numbering import numbering
+from appliance.reports.missed_list import MissedList
 from appliance.reports.today import QueueRules, today_figures
 from appliance.site.history import HISTORY, SiteHistory
 from appliance.site.load import parse
 from appliance.site.model import Person, Site
 from appliance.site.problems import SiteError
 from appliance.site.secrets import Secrets
+from appliance.web.allowance import Allowance
 from appliance.web.attempts import Attempts
 from appliance.web.control import ControlAway, ControlLink
 from appliance.web.errors import Problem
@@ -57,6 +61,13 @@ class Office:
         self._figures_reader = Reader(data / "ledger.db")
         """Apart from the other, so that figures never wait for a long list."""
         self.attempts = Attempts()
+        self.asking = Allowance(60, 600_000)
+        """Call-backs that one agent or program may ask for."""
+        self.asked = Allowance(3, 3_600_000)
+        """And for one number, by programs: nobody's phone is made to ring by a stranger."""
+        plan = numbering(site.office.country, site.office.area)
+        self.missed = MissedList(lambda number: plan.key(number) or "")
+        self.row_secret = secrets.token_bytes(32)
         self.hashing = asyncio.Semaphore(2)
         """Argon2id takes 19 MiB and tens of milliseconds of a core each."""
         self.hub = LiveHub(self._figures, lambda role: mask_for(self.site, role))

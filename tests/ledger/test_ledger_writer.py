@@ -161,10 +161,10 @@ def test_migrations_cut_between_two_go_on_where_they_stopped(
     db = sqlite3.connect(path, isolation_level=None)
     with pytest.raises(sqlite3.OperationalError, match="already exists"):
         schema.migrate(db)
-    assert db.execute("PRAGMA user_version").fetchone() == (1,)
+    assert db.execute("PRAGMA user_version").fetchone() == (len(first),)
     monkeypatch.setattr(schema, "MIGRATIONS", (*first, "CREATE TABLE a(x)"))
-    assert schema.migrate(db) == 1
-    assert db.execute("PRAGMA user_version").fetchone() == (2,)
+    assert schema.migrate(db) == len(first)
+    assert db.execute("PRAGMA user_version").fetchone() == (len(first) + 1,)
     db.close()
 
 

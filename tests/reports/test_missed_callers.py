@@ -185,3 +185,23 @@ def test_a_number_is_listed_exactly_when_nobody_spoke_with_it_since_it_was_misse
             missed.apply(fact)
     found = {same_digits(row.number): row.times for row in missed.rows(T + 10_000_000)}
     assert found == listed
+
+
+def test_who_was_taken_care_of_otherwise_is_marked_until_missed_again() -> None:
+    other = "+40721000222"
+    note = e.MissedHandled(at=T + 20_000, number=NUMBER, agent="ana", note="wrote")
+    facts = [*missed_call("c1", T + 1), *missed_call("c2", T, other), note]
+    first, second = rows(*facts)
+    assert (first.number, first.handled_by) == (other, None)
+    assert (second.handled_by, second.handled_at, second.note) == ("ana", T + 20_000, "wrote")
+    first, _ = rows(*facts, *missed_call("c3", T + 30_000))
+    assert (first.number, first.handled_by, first.times) == (NUMBER, None, 2)
+
+
+def test_who_waits_for_a_call_back_and_phones_in_in_vain_is_not_missed() -> None:
+    wish = e.CallbackRequested(at=T, callback="cb", queue="sales", number=NUMBER, since=T)
+    again = missed_call("c2", T + 20_000, "0721000111")
+    assert rows(wish, *again) == ()
+    end = e.CallbackEnded(at=T + 90_000, callback="cb", result="unreachable")
+    (row,) = rows(wish, *again, end)
+    assert row.reason == "unreachable"

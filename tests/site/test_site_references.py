@@ -137,6 +137,16 @@ def test_what_does_not_fit_is_named(at: str, value: object, path: str, parts: li
         assert part in problem.message
 
 
+def test_who_calls_back_needs_a_line_for_calls_out() -> None:
+    document = {**with_("queues/sales/callback", True), "numbering": {}}
+    with pytest.raises(SiteError) as caught:
+        build(document)
+    (problem,) = caught.value.problems
+    assert problem.path == "queues.sales.callback"
+    assert "numbering.outgoing" in problem.message
+    build(with_("queues/sales/callback", True))
+
+
 def test_a_route_to_a_persons_extension_is_fine() -> None:
     assert build(with_("lines/one/route", "phone:101"))
 

@@ -102,11 +102,16 @@ class Office:
     def __init__(self, document: Site | None = None) -> None:
         self.now = START
         self._ids = 0
-        self._done_until: int | None = None
-        self.switch = Switch(document or site(), "/data", self._new_id)
-        self.w = self.switch.w
+        self._site = document or site()
         self.facts: list[Fact] = []
         self.actions: list[act.Action] = []
+        self.start()
+
+    def start(self) -> None:
+        """A fresh switch, as after the start of the process; what was written stays."""
+        self._done_until: int | None = None
+        self.switch = Switch(self._site, "/data", self._new_id)
+        self.w = self.switch.w
         lines = tuple(p.LineSetup(line, "modem", "us", {}) for line in self.w.lines)
         self.pool = MediaPool(1, PortPool(17000, 17099), p.Setup(lines, "us"))
         self.media_up()

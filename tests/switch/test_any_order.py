@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tomllib
 from collections import Counter
 from contextlib import suppress
 
@@ -14,12 +15,14 @@ from appliance import live
 from appliance.media import protocol as p
 from appliance.sip import events as sip
 from appliance.sip import sdp
+from appliance.site.model import Site
 from appliance.switch import actions as act
 from appliance.switch.requests import Unwilling
-from tests.switch.office import PHONE_SDP, SESSION, Office, site
+from tests.switch.office import PHONE_SDP, SESSION, SITE, Office
 
 LINES = ("l1", "l2")
 AGENTS = ("ana", "bo", "pip")
+BACK = "[queues.sales]\ncallback = true\ncallback_offer_s = 0\ncallback_retry_s = 30\n"
 SUE = '[people.sue]\nname = "Sue"\nrole = "supervisor"\nextension = "205"\n'
 
 STEP = st.tuples(
@@ -76,6 +79,9 @@ STEP = st.tuples(
             "sip_cancel",
             "register",
             "unregister",
+            "keep",
+            "book",
+            "cancel_back",
             "quality",
             "last_word",
             "leg_failed",
@@ -104,7 +110,8 @@ class Chaos:
     HELPERS = ("HELPERS", "take", "sip_name", "seized")
 
     def __init__(self, document: str) -> None:
-        made = site(SUE + document)
+        text = SITE.replace("[queues.sales]\n", BACK) + SUE + document
+        made = Site.model_validate(tomllib.loads(text))
         lines = dict(made.lines)
         for line, route in zip(LINES, ("phone:101", "queue:sales"), strict=True):
             lines[line] = lines[line].model_copy(update={"fax": route})
@@ -175,6 +182,22 @@ class Chaos:
         bridges = [c.bridge for c in self.office.w.calls.values() if c.bridge is not None]
         if bridges:
             self.office.media(p.BridgeLive(bridges[n % len(bridges)]))
+
+    def keep(self, n: int) -> None:
+        waiting = [c for c in self.office.w.calls.values() if c.entry is not None]
+        for digit in ("1", "11", "12", "5550777#", "1", "*", "11", "1")[n] if waiting else "":
+            call = waiting[n % len(waiting)]
+            if not call.ended:
+                self.office.media(p.Key(call.a.id, digit, "inband"))
+
+    def book(self, n: int) -> None:
+        number = ("5550123", "5550123", "5550777", "5550888", "5550999", "19005550000")[n % 6]
+        self.office.ask(live.BookCallback("sales", number, "agent:ana"))
+
+    def cancel_back(self, n: int) -> None:
+        names = [view.callback for view in self.office.w.back.open()]
+        if names:
+            self.office.ask(live.CancelCallback(names[n % len(names)], "agent:ana"))
 
     def _act(self, n: int, action: str) -> None:
         self.office.ask(live.AgentAction(AGENTS[n % 3], action))  # type: ignore[arg-type]
@@ -462,6 +485,8 @@ def _check_now(office: Office) -> None:
         assert len({leg.call.id for leg in mine}) <= 1 or desk.phone is not None, mine
         if mine and desk.door == "browser":
             assert desk.call is mine[0].call
+    assert not w.wishes
+    _check_callbacks(office)
     given = [number for call in w.calls.values() for number in call.sound]
     assert sorted(given) == sorted(number for _, number in office.pool._meetings)
     for call in w.calls.values():
@@ -471,8 +496,42 @@ def _check_now(office: Office) -> None:
         assert (call.recording is None) or call.recording in w.recordings
 
 
+def _check_callbacks(office: Office) -> None:
+    """Each try has its call, each place its request, and no more is dialled than was kept."""
+    w = office.w
+    tries = {view.call: view for view in w.back.open() if view.call is not None}
+    ours = {call.id: call for call in w.calls.values() if call.callback is not None}
+    assert set(tries) <= set(ours)
+    for call_id, call in ours.items():
+        view = tries.get(call_id)
+        assert view is None or view.callback == call.callback
+        if view is not None and view.picked_up:
+            assert call.met is not None or call.entry is not None
+    booked = {place.booking: place for place in w.acd.bookings()}
+    open_now = {view.callback: view for view in w.back.open()}
+    assert set(booked) <= set(open_now)
+    for name, view in open_now.items():
+        rests = view.here or view.retry_at is not None
+        waits = view.call is not None and (view.picked_up and ours[view.call].met is None)
+        assert (name in booked) == (not rests and not waits), view
+        if view.here:
+            assert any(call.asked == name and call.entry for call in w.calls.values())
+    unanswered = [view for view in tries.values() if not view.picked_up]
+    assert all(booked[view.callback].dialling for view in unanswered)
+
+
 def _check_end(office: Office) -> None:
     w = office.w
+    still = {view.callback for view in w.back.open()}
+    requests = [f.callback for f in office.facts if isinstance(f, e.CallbackRequested)]
+    ends = [f.callback for f in office.facts if isinstance(f, e.CallbackEnded)]
+    assert len(ends) == len(set(ends))
+    assert set(requests) == still | set(ends)
+    assert not still & set(ends)
+    tries = {f.call: f.callback for f in office.facts if isinstance(f, e.CallbackDialled)}
+    missed = [f.call for f in office.facts if isinstance(f, e.CallbackMissed)]
+    assert len(missed) == len(set(missed))
+    assert {c for call, c in tries.items() if call not in missed} <= set(ends)
     assert not w.calls
     assert not w.legs
     assert not w.by_sip

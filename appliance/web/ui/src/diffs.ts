@@ -15,6 +15,7 @@ const keys: Record<string, string> = {
   lines: "id",
   phones: "extension",
   parked: "orbit",
+  callbacks: "callback",
   alarms: "id",
 };
 

@@ -75,6 +75,21 @@ export interface ParkedCall {
   until: number;
 }
 
+/** One who is to be called back; `since` is when they began to wait. */
+export interface Callback {
+  callback: string;
+  queue: string;
+  number: string;
+  since: number;
+  asked_at: number;
+  phase: "waiting" | "paused" | "dialling" | "answered" | "here";
+  position: number | null;
+  tries: number;
+  retry_at: number | null;
+  agent: string | null;
+  accepted: boolean;
+}
+
 export interface Line {
   id: string;
   name: string;
@@ -130,6 +145,7 @@ export interface Live {
   phones: Phone[];
   alarms: Alarm[];
   parked: ParkedCall[];
+  callbacks: Callback[];
 }
 
 export interface Me {

@@ -64,6 +64,7 @@ function Menu(): VNode | null {
         {person && <Tab to="/agent" icon="phone" label={t("nav.agent")} />}
         {person && <Tab to="/board" icon="wave" label={t("nav.board")} />}
         {person && <Tab to="/calls" icon="clock" label={t("nav.calls")} />}
+        {person && <Tab to="/missed" icon="bell" label={t("nav.missed")} />}
         {person && me.value?.role !== "agent" && (
           <Tab to="/sounds" icon="sound" label={t("nav.sounds")} />
         )}

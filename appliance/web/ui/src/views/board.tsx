@@ -8,6 +8,7 @@ import { t, type Key } from "../i18n";
 import { boxNow, figures, fresh, live } from "../live";
 import { agentName, queueName } from "../names";
 import type { Agent, Alarm, Queue } from "../types";
+import { KeptPlaces } from "./missed";
 
 /** The usual goal of call centres; a queue's own limit in seconds comes from the site document. */
 const TARGET = 0.8;
@@ -107,6 +108,7 @@ function QueueCard(props: { queue: Queue }): VNode {
   const { queue } = props;
   const today = figures.value[queue.id];
   const agents = (live.value?.agents ?? []).filter((one) => one.queues.includes(queue.id));
+  const kept = (live.value?.callbacks ?? []).filter((one) => one.queue === queue.id).length;
   const longest = queue.oldest_since === null ? null : boxNow() - queue.oldest_since;
   const late = longest !== null && longest > queue.service_level_s * 1000;
   return (
@@ -127,6 +129,11 @@ function QueueCard(props: { queue: Queue }): VNode {
           look={queue.waiting ? (late ? "text-error" : "text-primary") : ""}
         >
           {number(queue.waiting)}
+          {kept > 0 && (
+            <span class="quiet ms-2 text-base font-medium" data-figure="kept">
+              {t("callback.kept", { n: kept })}
+            </span>
+          )}
         </Figure>
         <Figure label={t("board.longest")} large name="longest" look={late ? "text-error" : ""}>
           {longest === null ? "–" : <Duration ms={longest} />}
@@ -280,6 +287,11 @@ export function Board(): VNode {
         <Panel title={t("board.callers")}>
           <Waiting />
         </Panel>
+        {(live.value.callbacks ?? []).length > 0 && (
+          <Panel title={t("board.kept")}>
+            <KeptPlaces />
+          </Panel>
+        )}
         <Panel title={t("board.agents")}>
           <Agents />
         </Panel>

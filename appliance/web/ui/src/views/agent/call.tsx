@@ -11,6 +11,7 @@ import { boxNow, live } from "../../live";
 import { act, call, elsewhere, incoming, muted } from "../../rtc/duty";
 import { personName } from "../../names";
 import type { Agent, AgentCall } from "../../types";
+import { CallbackCard, keptFor } from "./callback";
 import { Consultation } from "./consult";
 import { Watching } from "./colleagues";
 
@@ -306,6 +307,8 @@ export function CallCard(props: { agent: Agent }): VNode {
   const { agent } = props;
   if (agent.call) return <Active agent={agent} now={agent.call} />;
   if (agent.phase === "wrap") return <Wrap agent={agent} />;
+  const kept = keptFor(agent);
+  if (kept) return <CallbackCard callback={kept} />;
   const hint: Key = agent.phase === "ready" ? "call.none_ready" : "call.none_not_ready";
   return (
     <section class="panel items-center px-6 py-10 text-center" data-call="none">
