@@ -163,6 +163,10 @@ async def axe(page: Page) -> list[str]:
     await page.evaluate(AXE.read_text(encoding="utf-8"))
     found: list[str] = await page.evaluate(
         """async () => {
+             // Colours on their way are nobody's to judge.
+             await Promise.allSettled(document.getAnimations()
+               .filter(one => one.effect.getComputedTiming().iterations !== Infinity)
+               .map(one => one.finished));
              const result = await axe.run(document, { resultTypes: ["violations"] });
              return result.violations.flatMap(rule => rule.nodes.map(
                node => `${rule.id}: ${node.target} ${node.failureSummary}`));
