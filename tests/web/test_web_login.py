@@ -141,6 +141,9 @@ async def test_every_route_but_the_named_ones_needs_a_sign_in(running: Box) -> N
         "/api/v1/agent/forward": {"when": "always"},
         "/api/v1/agent/desk": {},
         "/api/v1/agent/keys": {"digits": "1"},
+        "/api/v1/callbacks": {"queue": "sales", "number": "+40721555014"},
+        "/api/v1/missed/{row}/call": {},
+        "/api/v1/missed/{row}/handled": {},
         "/api/v1/site/check": {"text": ""},
         "/api/v1/site/undo": {},
         "/api/v1/agent/peer": {"session": "a" * 16, "sdp": "v=0 and more"},
@@ -153,6 +156,7 @@ async def test_every_route_but_the_named_ones_needs_a_sign_in(running: Box) -> N
         for method in methods:
             url = path.replace("{call}", "c1").replace("{recording}", "r1")
             url = url.replace("{name}", "hello.wav").replace("{number}", "1")
+            url = url.replace("{callback}", "b1").replace("{row}", "m1")
             body = (
                 examples[path]
                 if method == "post"
