@@ -42,7 +42,7 @@ _SILENCE = np.full(160, 0xFF, np.uint8)
 def site_with_phones(text: str, agents: int, processes: int, form: str) -> str:
     """The test office with so many agents at desk phones 600, 601 ... in a queue at a trunk."""
     people = "".join(
-        f'[people.p{n}]\nname = "P{n}"\nextension = "{700 + n}"\ndoor = "phone"\n'
+        f'[people.p{n}]\nname = "P{n}"\nextension = "{800 + n}"\ndoor = "phone"\n'
         f'phone = "{600 + n}"\n[phones.{600 + n}]\nname = "Desk {n}"\n'
         for n in range(agents)
     )
