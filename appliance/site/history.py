@@ -28,6 +28,10 @@ class Stale(Exception):
     """The document was changed by somebody else in the meantime."""
 
 
+class NothingBefore(Exception):
+    """There is no version to go back to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """`number` counts from 1. `changes` are sentences as `path = new (was old)`; `undoes` is the
@@ -84,13 +88,13 @@ class SiteHistory:
         return version
 
     def undo(self, author: str, at: int) -> Version:
-        """Take the newest change back; undoing twice brings it again. Raises `LookupError` when
+        """Take the newest change back; undoing twice brings it again. Raises `NothingBefore` when
         there is nothing to go back to."""
         self.notice(at)
         last = self._versions[-1] if self._versions else None
         before = self.text(last.number - 1) if last is not None else None
         if last is None or before is None:
-            raise LookupError
+            raise NothingBefore
         return self.save(before, author, at, self.newest, undoes=last.number)
 
     def _add(self, text: str, at: int, author: str, undoes: int | None) -> Version:

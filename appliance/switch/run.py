@@ -39,7 +39,7 @@ from appliance.sip.endpoint import Endpoint
 from appliance.sip.events import PhoneTarget, SipConfig, TrunkConfig, TrunkTarget
 from appliance.sip.registrar import SavedBinding
 from appliance.site.effect import at_start, effective
-from appliance.site.history import HISTORY, SiteHistory, Stale
+from appliance.site.history import HISTORY, NothingBefore, SiteHistory, Stale
 from appliance.site.load import parse
 from appliance.site.model import Site
 from appliance.site.problems import SiteError
@@ -665,7 +665,7 @@ class Control:
                 message.refuse(str(error))
             except Stale:
                 message.refuse("Somebody else changed the document meanwhile. Load it again.")
-            except LookupError:
+            except NothingBefore:
                 message.refuse("There is nothing to take back.")
             except OSError as error:
                 log.error("the site document cannot be changed: %s", error)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.site.history import BY_HAND, SiteHistory, Stale
+from appliance.site.history import BY_HAND, NothingBefore, SiteHistory, Stale
 from appliance.site.problems import SiteError
 
 TEXT = """
@@ -60,7 +60,7 @@ def test_one_step_back_and_forth_again(tmp_path: Path) -> None:
 
 
 def test_nothing_to_go_back_to(tmp_path: Path) -> None:
-    with pytest.raises(LookupError):
+    with pytest.raises(NothingBefore):
         history(tmp_path).undo("ion", 6)
 
 
