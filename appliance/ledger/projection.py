@@ -50,6 +50,7 @@ from appliance.events import (
     Transfer,
     Unparked,
     WrapEnd,
+    WrapLonger,
     WrapStart,
     kind_of,
 )
@@ -430,6 +431,7 @@ _STEPS: Final[dict[type[Fact], Callable[[Any], tuple[str | None, str | None]]]] 
     CallbackDialled: lambda f: (f"queue:{f.queue}", str(f.attempt)),
     CallbackMissed: lambda f: (None, f.cause),
     WrapStart: lambda f: (_agent(f.agent), None),
+    WrapLonger: lambda f: (_agent(f.agent), f"{f.seconds} {f.reason}"),
     WrapEnd: lambda f: (_agent(f.agent), None),
     RecordingStarted: lambda f: (_agent(f.agent), f.recording),
     RecordingEnded: lambda f: (None, f.reason),

@@ -124,6 +124,9 @@ class Attempt:
     left: list[tuple[str, str]] = field(default_factory=list)
     """Lines yet to be tried, with the number as each wants it."""
     caller_id: str | None = None
+    """Wanted by whoever calls; comes before the payer's own."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Told besides by trunks."""
     retry_at: int | None = None
     preempted: str | None = None
     hops: int = 0
@@ -191,6 +194,12 @@ class Call:
     """By a person: who waits for nobody then goes back to the queue it came from."""
     last_queue: str | None = None
     last_entry: str | None = None
+    after: str | None = None
+    """The route that follows when nobody is had where the call is going now."""
+    site_waited_ms: int = 0
+    """How long another office of ours says that the caller waited there before."""
+    from_site: bool = False
+    """Another office passed the call on: it is not sent to yet another one."""
     back_to: str | None = None
     """The party who passed the call on and gets it back when nobody answers."""
     orbit: str | None = None
@@ -281,6 +290,10 @@ class Desk:
     dnd: bool = False
     forward: dict[str, str] = field(default_factory=dict)
     """`always`, `busy`, `no_answer` -> number, for direct calls."""
+    longer_day: str = ""
+    """The office's day (ISO) that `longer_used` counts."""
+    longer_used: int = 0
+    """Longer wrap-ups taken on it."""
     accepts: str | None = None
     """The call-back that is being dialled and that the person takes as soon as it is answered."""
 
@@ -324,7 +337,8 @@ class World:
     pin_wanted: dict[str, str] = field(default_factory=dict)
     """Calls whose PIN is being checked -> the person."""
     requeue: list[Call] = field(default_factory=list)
-    """Calls that somebody passed on to nobody: back to their queue at the end of the step."""
+    """Calls that were passed on to nobody: back to their queue, or where it leads, at the end of
+    the step."""
     wants_line: list[Call] = field(default_factory=list)
     """Emergency calls that wait for a line to be on-hook."""
     tokens: dict[int, tuple[str, Purpose, int]] = field(default_factory=dict)

@@ -379,7 +379,7 @@ export async function setState(
   await post("/agent/state", { state, reason });
 }
 
-type Action = "answer" | "reject" | "hold" | "resume" | "hangup" | "wrap_end";
+type Action = "answer" | "reject" | "hold" | "resume" | "hangup" | "wrap_end" | "wrap_longer";
 
 export async function act(action: Action): Promise<void> {
   const now = call.value;
@@ -389,7 +389,7 @@ export async function act(action: Action): Promise<void> {
     void peer?.play();
   }
   try {
-    await post("/agent/action", { action, call: action === "wrap_end" ? null : (now?.call ?? null) });
+    await post("/agent/action", { action, call: action.startsWith("wrap_") ? null : (now?.call ?? null) });
   } catch (error) {
     answering.value = null;
     throw error;

@@ -14,6 +14,7 @@ import type { Agent, AgentCall } from "../../types";
 import { CallbackCard, keptFor } from "./callback";
 import { Consultation } from "./consult";
 import { Watching } from "./colleagues";
+import { LongerWrap } from "./duty";
 
 export const keypadOpen = signal(false);
 const sent = signal("");
@@ -289,7 +290,7 @@ function Wrap(props: { agent: Agent }): VNode {
           />
         </>
       )}
-      <div class="mt-5">
+      <div class="mt-5 flex flex-wrap gap-2">
         <Button
           icon="check"
           label={t("wrap.done")}
@@ -297,6 +298,7 @@ function Wrap(props: { agent: Agent }): VNode {
           hint="D"
           onPress={does("wrap_end")}
         />
+        <LongerWrap agent={agent} />
       </div>
     </section>
   );

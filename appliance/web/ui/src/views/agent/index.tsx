@@ -17,7 +17,7 @@ import { act, call, incoming, muted, setState, title } from "../../rtc/duty";
 import { CallCard, keypadOpen } from "./call";
 import { Colleagues } from "./colleagues";
 import { DialBox } from "./dial";
-import { DutyCard } from "./duty";
+import { DutyCard, canWrapLonger } from "./duty";
 import { Parked } from "./parked";
 import { Personal } from "./personal";
 
@@ -80,6 +80,12 @@ function shortcuts(): Shortcut[] {
       label: "D",
       what: "wrap.done",
       run: when(agent?.phase === "wrap", does("wrap_end")),
+    },
+    {
+      code: "KeyW",
+      label: "W",
+      what: "wrap.longer",
+      run: when(canWrapLonger(agent), does("wrap_longer")),
     },
     {
       code: "KeyS",
