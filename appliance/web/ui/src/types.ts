@@ -35,6 +35,7 @@ export interface Agent {
   next_state: "ready" | "not_ready" | null;
   dnd: boolean;
   forward: Partial<Record<"always" | "busy" | "no_answer", string>>;
+  messages: number;
   phone: string | null;
 }
 
