@@ -69,6 +69,8 @@ class LiveAgent(msgspec.Struct, frozen=True):
     """`always`, `busy`, `no_answer` -> number."""
     phone: str | None = None
     """The desk phone that rings for the agent."""
+    messages: int = 0
+    """New ones in the agent's own box and in those they share."""
 
 
 class LiveWaiting(msgspec.Struct, frozen=True):
@@ -348,6 +350,21 @@ class HandleMissed(msgspec.Struct, frozen=True, tag=True):
     note: str = ""
 
 
+class MarkMessage(msgspec.Struct, frozen=True, tag=True):
+    """The agent heard a message, or wants it to be `new` again. Reply: `Done`."""
+
+    agent: str
+    message: str
+    new: bool = False
+
+
+class DeleteMessage(msgspec.Struct, frozen=True, tag=True):
+    """The message is to be gone, its sound too. Reply: `Done`."""
+
+    agent: str
+    message: str
+
+
 class AgentPeer(msgspec.Struct, frozen=True, tag=True):
     """The page's SDP offer for its audio. Reply: `PeerSdp`, or refused with why.
     `session` tells the pages of one agent apart; the newest has the audio."""
@@ -441,6 +458,8 @@ Request = (
     | BookCallback
     | CancelCallback
     | HandleMissed
+    | MarkMessage
+    | DeleteMessage
     | AgentPeer
     | AgentPresence
     | TakeSound

@@ -150,7 +150,8 @@ class ModemLine(Table):
     device: Annotated[str, StringConstraints(pattern=DEVICE_PATTERN)]
     profile: Id = "auto"
     route: str
-    """Where a ring goes: `menu:<id>`, `queue:<id>` or `phone:<extension>`."""
+    """Where a ring goes: `menu:<id>`, `queue:<id>`, `phone:<extension>` or
+    `voicemail:<box>`."""
     number: Number | None = None
     cid_wait_s: Annotated[float, Field(ge=0, le=10)] = 3.0
     fax: str | None = None
@@ -320,6 +321,32 @@ class OtherSite(Table):
     providers refuse headers that they do not know."""
 
 
+BoxCause = Literal["busy", "no_answer", "away"]
+
+
+class Box(Table):
+    """Where messages lie: of one person, or shared by the agents of queues and by people. Without
+    any of them supervisors alone hear it."""
+
+    name: Label
+    person: Id | None = None
+    queues: tuple[Id, ...] = ()
+    people: tuple[Id, ...] = ()
+    phones: tuple[Extension, ...] = ()
+    """Phones whose lamp shows its messages too; the person's own always does."""
+    takes: tuple[BoxCause, ...] = ("busy", "no_answer", "away")
+    """Of a person: which calls for them end here. `busy` is also do not disturb and a call that
+    was rejected, `away` nobody signed in there. Empty: none by themselves."""
+    ring_s: Annotated[int, Field(ge=5, le=120)] = 25
+    """Of a person: how long they are rung before."""
+    greeting: Prompt | None = None
+    longest_s: Annotated[int, Field(ge=5, le=1800)] = 180
+    least_s: Annotated[int, Field(ge=0, le=60)] = 2
+    silence_s: Annotated[int, Field(ge=0, le=60)] = 8
+    most: Annotated[int, Field(ge=1, le=1000)] = 100
+    """A full box takes no more."""
+
+
 class MenuKey(Table):
     """What a key does: `go` is a route, `repeat`, `hangup`, or another menu."""
 
@@ -465,8 +492,28 @@ class Directory(Table):
     failed: str
 
 
+class Record(Table):
+    """Let the caller leave a message in a box."""
+
+    kind: Literal["record"] = "record"
+    box: Id
+    prompt: Prompt | None = None
+    """Said before the tone; without it that the caller may speak after it."""
+    longest_s: Annotated[int, Field(ge=5, le=1800)] = 180
+    least_s: Annotated[int, Field(ge=0, le=60)] = 2
+    """Shorter ones are not kept."""
+    silence_s: Annotated[int, Field(ge=0, le=60)] = 8
+    """So much silence ends it. 0: no silence does."""
+    end_key: Literal["#", "*", ""] = "#"
+    review: bool = True
+    """Whoever ended it with the key may keep it or record it again."""
+    tries: Annotated[int, Field(ge=1, le=9)] = 3
+    """How often somebody is asked to speak who says nothing, or records it anew."""
+    go: str = "hangup"
+
+
 Step = Annotated[
-    Say | ChooseLanguage | Collect | Branch | LookUp | News | Directory,
+    Say | ChooseLanguage | Collect | Branch | LookUp | News | Directory | Record,
     Field(discriminator="kind"),
 ]
 
@@ -598,6 +645,7 @@ Feature = Literal[
     "forward_off",
     "sign_in",
     "sign_out",
+    "messages",
     "ready",
     "pause",
     "wrap_longer",
@@ -617,6 +665,7 @@ CODES: Final[dict[Feature, str]] = {
     "forward_no_answer": "*75",
     "sign_in": "*31",
     "sign_out": "*32",
+    "messages": "*98",
     "ready": "*45",
     "pause": "*46",
     "wrap_longer": "*47",
@@ -685,6 +734,7 @@ class Site(Table):
     queues: dict[Id, Queue] = {}
     menus: dict[Id, Menu] = {}
     steps: dict[Id, Step] = {}
+    boxes: dict[Id, Box] = {}
     hours: dict[Id, Hours] = {}
     sites: dict[Id, OtherSite] = {}
     campaigns: dict[Id, Campaign] = {}

@@ -13,7 +13,9 @@ from appliance.site.routes import RouteKind, parse_route
 if TYPE_CHECKING:
     from appliance.site.model import Site, When
 
-FROM_LINE: Final[frozenset[RouteKind]] = frozenset({"menu", "step", "queue", "phone", "site"})
+FROM_LINE: Final[frozenset[RouteKind]] = frozenset(
+    {"menu", "step", "queue", "phone", "voicemail", "site"}
+)
 ONWARD: Final[frozenset[RouteKind]] = FROM_LINE | {"hangup"}
 FROM_KEY: Final[frozenset[RouteKind]] = ONWARD | {"repeat"}
 MIN_RTP_PORTS: Final = 20
@@ -25,6 +27,7 @@ def inconsistencies(site: Site) -> list[Problem]:
     return [
         *_routes(site),
         *_names(site),
+        *_boxes(site),
         *_queue_rules(site),
         *_extensions(site),
         *_codes(site),
@@ -54,6 +57,7 @@ def _routes(site: Site) -> Iterator[Problem]:
         "queue": ("queue", set(site.queues)),
         "site": ("other site", set(site.sites)),
         "phone": ("phone or person with the extension", set(site.phones) | people),
+        "voicemail": ("box", set(site.boxes)),
     }
     for path, text, allowed in _all_routes(site):
         try:
@@ -157,6 +161,39 @@ def _names(site: Site) -> Iterator[Problem]:
                 'its keys could be read on the way: set sip.tls = true, or srtp = "allowed"',
             )
     yield from _numbering(site)
+
+
+def _boxes(site: Site) -> Iterator[Problem]:
+    owners: dict[str, str] = {}
+    for name, box in site.boxes.items():
+        named = [("person", "person", box.person)] if box.person is not None else []
+        named += [(f"people[{i}]", "person", one) for i, one in enumerate(box.people)]
+        named += [(f"queues[{i}]", "queue", one) for i, one in enumerate(box.queues)]
+        named += [(f"phones[{i}]", "phone", one) for i, one in enumerate(box.phones)]
+        known: dict[str, Iterable[str]] = {
+            "person": site.people,
+            "queue": site.queues,
+            "phone": site.phones,
+        }
+        for path, what, one in named:
+            if one not in known[what]:
+                yield Problem(
+                    f"boxes.{name}.{path}",
+                    f'there is no {what} "{one}"; {nearest(one, known[what])}',
+                )
+        if box.person in owners:
+            yield Problem(
+                f"boxes.{name}.person",
+                f'"{box.person}" has boxes.{owners[box.person]} already; one is enough',
+            )
+        elif box.person is not None:
+            owners[box.person] = name
+    for name, step in site.steps.items():
+        if step.kind == "record" and step.box not in site.boxes:
+            yield Problem(
+                f"steps.{name}.box",
+                f'there is no box "{step.box}"; {nearest(step.box, site.boxes)}',
+            )
 
 
 def _numbering(site: Site) -> Iterator[Problem]:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from appliance.ivr.actions import Recorded
 from appliance.media import protocol as media
+from appliance.sip.subscription import Published
 from appliance.site.model import Language, Prompt
 
 
@@ -26,7 +28,7 @@ class Speak:
 
     leg: int
     token: int
-    prompts: tuple[Prompt, ...]
+    prompts: tuple[Prompt | Recorded, ...]
     language: Language
 
 
@@ -99,6 +101,15 @@ class SipInvite:
 
 
 @dataclass(frozen=True, slots=True)
+class SipPublish:
+    """The state of something that phones subscribe to; None: it is no more."""
+
+    package: str
+    resource: str
+    state: Published | None
+
+
+@dataclass(frozen=True, slots=True)
 class CheckPin:
     """Whether this is the person's PIN; the answer comes as `Switch.pin_checked`. It takes tens
     of milliseconds of a core, so not here."""
@@ -131,6 +142,7 @@ Action = (
     | SipReanswer
     | SipInvite
     | SipReferDone
+    | SipPublish
     | CheckPin
     | AskProgram
 )

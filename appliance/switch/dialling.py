@@ -12,7 +12,7 @@ from typing import Final
 from appliance.acd import events as acd
 from appliance.events import Dialled, DialRefused, Forwarded, LineBusy, LineSeized
 from appliance.media import protocol as p
-from appliance.switch import numbers
+from appliance.switch import messages, numbers
 from appliance.switch.calls import close_consult, end_call, engage, free_agent, free_agents
 from appliance.switch.dialplan import Destination, resolve
 from appliance.switch.legs import add_leg, drop, invite, show_ringing
@@ -94,6 +94,8 @@ def _dial_person(w: World, call: Call, desk: Desk) -> None:
     if why is None:
         _ring_person(w, call, desk)
     elif not _forwarded(w, call, desk, "busy" if why == "busy" else "no_answer"):
+        if call.attempt is not None:
+            call.attempt.for_desk = desk.id
         dial_failed(w, call, why)
 
 
@@ -105,6 +107,10 @@ def reachable(w: World, desk: Desk) -> bool:
 def _ring_person(w: World, call: Call, desk: Desk) -> None:
     assert call.attempt is not None
     call.attempt.for_desk = desk.id
+    box = messages.takes(w.site, desk.id, "no_answer")
+    if box is not None and call.attempt.until is not None:
+        sooner = w.now + w.site.boxes[box].ring_s * 1000
+        call.attempt.until = min(call.attempt.until, sooner)
     engage(w, call, desk.id)
     if desk.phone is not None:
         _dial_phone(w, call, f"agent:{desk.id}", desk.phone, desk.id)
@@ -454,6 +460,10 @@ def dial_failed(w: World, call: Call, cause: str) -> None:
         return
     if call.after is not None:
         w.requeue.append(call)
+        return
+    box = None if attempt is None else messages.takes(w.site, attempt.for_desk, cause)
+    if box is not None and not (call.passed_on and call.last_queue is not None):
+        w.to_box.append((call, box))
         return
     if call.a.state != "up":
         end_call(w, call, "callee" if cause in ("busy", "rejected") else "system", cause)

@@ -19,13 +19,17 @@ from appliance.acd.events import Event as AcdEvent
 from appliance.acd.events import Met
 from appliance.acd.machine import Acd
 from appliance.events import Direction, Disconnect, Fact
+from appliance.ivr.actions import Recorded
 from appliance.ivr.keep_place import KeepPlace
+from appliance.ivr.listening import Listening
 from appliance.ivr.run import MenuRun
+from appliance.ledger.projection import MessageRow
 from appliance.live import LiveAlarm
 from appliance.media import protocol as p
 from appliance.numbering import Numbering
 from appliance.sip.lockout import Lockout
 from appliance.sip.sdp import Offer, Session
+from appliance.sip.subscription import Published
 from appliance.site.hours import is_open
 from appliance.site.model import Language, Person, Prompt, Site
 from appliance.switch.actions import Action, HoldMusic, Media, Speak
@@ -40,7 +44,7 @@ for twice as long each time, up to a day."""
 
 LegKind = Literal["line", "sip", "peer"]
 LegState = Literal["idle", "ringing", "opening", "up", "closed"]
-Purpose = Literal["menu", "consent", "farewell", "queue", "notice", "park", "wish"]
+Purpose = Literal["menu", "consent", "farewell", "queue", "notice", "park", "wish", "messages"]
 WatchMode = Literal["listen", "whisper", "barge"]
 Slot = Literal["a", "b", "consult"]
 
@@ -161,6 +165,20 @@ class Watcher:
 
 
 @dataclass(slots=True, eq=False)
+class Tape:
+    """The message that a caller is leaving."""
+
+    message: str
+    box: str
+    recording: str
+    path: str
+    least_ms: int
+    since: int
+    until: int | None = None
+    """When the recording was stopped; the caller may still want it another way."""
+
+
+@dataclass(slots=True, eq=False)
 class Call:
     """One call from the first ring to the last hang-up."""
 
@@ -229,6 +247,11 @@ class Call:
     recordings: int = 0
     hops: int = 0
     ended: bool = False
+    tape: Tape | None = None
+    listening: Listening | None = None
+    """Somebody hears their messages."""
+    listens_as: str | None = None
+    """Whose messages those are; with a PIN, once it is right."""
     came: int = 0
     """From when the wait of this entry counts for the order."""
     wish: KeepPlace | None = None
@@ -336,6 +359,13 @@ class World:
     """Wrong PINs by phone and by person."""
     pin_wanted: dict[str, str] = field(default_factory=dict)
     """Calls whose PIN is being checked -> the person."""
+    to_box: list[tuple[Call, str]] = field(default_factory=list)
+    """Calls for somebody who cannot be had: to their box at the end of the step."""
+    messages: dict[str, MessageRow] = field(default_factory=dict)
+    """What lies in the boxes."""
+    lamps: dict[str, Published] = field(default_factory=dict)
+    """What the phones' lamps were told last."""
+    lamps_stale: bool = True
     requeue: list[Call] = field(default_factory=list)
     """Calls that were passed on to nobody: back to their queue, or where it leads, at the end of
     the step."""
@@ -411,13 +441,17 @@ class World:
         self.say(call.a, prompts, purpose, inner)
 
     def say(
-        self, leg: Leg, prompts: tuple[Prompt, ...], purpose: Purpose = "notice", inner: int = 0
+        self,
+        leg: Leg,
+        prompts: tuple[Prompt | Recorded, ...],
+        purpose: Purpose = "notice",
+        inner: int = 0,
     ) -> None:
         """Play prompts to one leg."""
         token = self.number()
         self.tokens[token] = (leg.call.id, purpose, inner)
         language = leg.call.language
-        said = tuple(prompt.spoken(language) for prompt in prompts)
+        said = tuple(one.spoken(language) if isinstance(one, Prompt) else one for one in prompts)
         self.actions.append(Speak(leg.id, token, said, language))
 
     def is_open(self, hours_id: str, now: int) -> bool:

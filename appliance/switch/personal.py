@@ -95,6 +95,7 @@ def sit(w: World, desk: Desk, phone: str | None, own: Call | None = None) -> Non
         desk.at_phone = phone
         w.fact(HotDesk(at=w.now, agent=desk.id, phone=phone))
         _reach(w, desk)
+    w.lamps_stale = True
     _displace(w)
     w.desks_changed = True
 

@@ -12,7 +12,7 @@ from appliance.ivr.run import MenuRun
 from appliance.ivr.scene import QueueNow, scene_of
 from appliance.media import protocol as p
 from appliance.site.routes import Route, parse_route
-from appliance.switch import wishes
+from appliance.switch import messages, wishes
 from appliance.switch.actions import AskProgram, Hush
 from appliance.switch.calls import answer_caller, end_call
 from appliance.switch.dialling import dial, dial_site
@@ -49,6 +49,11 @@ def go(w: World, call: Call, route_text: str, why: str = "") -> None:
         dial(w, call, resolve(w.site, route.target), payer=call.a.party)
         return
     if not answer_caller(w, call):
+        return
+    if route.kind == "voicemail":
+        # Whoever leaves a message knows that it is recorded.
+        if call.a.state == "up":
+            start_menu(w, call, route)
         return
     if not consent(w, call):
         return
@@ -228,7 +233,11 @@ def start_menu(w: World, call: Call, first: Route) -> None:
         call.language,
         call.caller,
         call.called,
+        lambda box: messages.has_room(w, box),
     )
+    w.media(p.PlayTone(call.a.id, None))
+    if call.a.music:
+        w.music(call.a, None)
     call.menu = MenuRun(scene, call.id, first)
     listen(w, call.a, keys=True)
     carry_out(w, call, call.menu.start(w.now))
@@ -245,6 +254,8 @@ def carry_out(w: World, call: Call, output: Sequence[object]) -> None:
                 call.language = language
             case ivr.Ask():
                 w.act(AskProgram(call.id, action.token, action.url, action.body, action.timeout_ms))
+            case ivr.Tape():
+                messages.tape(w, call, action)
             case ivr.Go(route=route):
                 call.menu = None
                 go(w, call, str(route))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from appliance import live
-from appliance.switch import wrap_up
+from appliance.switch import messages, wrap_up
 from appliance.switch.dialling import reachable
 from appliance.switch.model import Call, Desk, Leg, World
 from appliance.switch.verdicts import poor_party
@@ -72,6 +72,7 @@ def _agent(w: World, desk: Desk) -> live.LiveAgent:
         dnd=desk.dnd,
         forward=dict(desk.forward),
         phone=desk.phone,
+        messages=messages.fresh(w, messages.boxes_of(w.site, desk.id))[0],
     )
 
 

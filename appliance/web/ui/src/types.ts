@@ -38,6 +38,7 @@ export interface Agent {
   longer_left: number;
   dnd: boolean;
   forward: Partial<Record<"always" | "busy" | "no_answer", string>>;
+  messages: number;
   phone: string | null;
 }
 
