@@ -27,6 +27,7 @@ from appliance.ledger.projection import MessageRow
 from appliance.live import LiveAlarm
 from appliance.media import protocol as p
 from appliance.numbering import Numbering
+from appliance.sip.dialog_info import DialogInfo
 from appliance.sip.lockout import Lockout
 from appliance.sip.sdp import Offer, Session
 from appliance.sip.subscription import Published
@@ -375,6 +376,13 @@ class World:
     """Prompt token -> call, purpose, the menu's own token."""
     alarms: dict[str, LiveAlarm] = field(default_factory=dict)
     quality: QualityBook = field(default_factory=QualityBook)
+    lit: dict[str, DialogInfo] = field(default_factory=dict)
+    """What the lamps of extensions and parking places that are not free show."""
+    lamps_of: frozenset[str] = frozenset()
+    """All that have a lamp, by the document `lit_site`."""
+    lit_site: Site | None = None
+    lit_mark: tuple[int, int] = (0, 0)
+    """How many facts and actions of this step they know of."""
     recordings: dict[str, p.StartRecording] = field(default_factory=dict)
     """What is being recorded, as it was commanded last."""
     media_ready: bool = False
