@@ -8,7 +8,7 @@ import { PoorSound } from "../../components/quality";
 import { Duration } from "../../format";
 import { t, type Key } from "../../i18n";
 import { boxNow, live } from "../../live";
-import { act, call, elsewhere, incoming, muted } from "../../rtc/duty";
+import { act, call, elsewhere, incoming, isMuted, toggleMute } from "../../rtc/duty";
 import { personName } from "../../names";
 import type { Agent, AgentCall } from "../../types";
 import { CallbackCard, keptFor } from "./callback";
@@ -185,7 +185,7 @@ function Active(props: { agent: Agent; now: AgentCall }): VNode {
           <PoorSound party={now.poor} />
         </p>
       )}
-      {muted.value && !rings && (
+      {isMuted() && !rings && (
         <p class="mt-3 flex items-center gap-2 font-medium text-error" role="status">
           <Icon name="mute" />
           {t("call.muted")}
@@ -224,16 +224,14 @@ function Active(props: { agent: Agent; now: AgentCall }): VNode {
                   hint="H"
                   onPress={does(held ? "resume" : "hold")}
                 />
-                {sound && (
-                  <Button
-                    icon={muted.value ? "mute" : "mic"}
-                    label={t(muted.value ? "call.unmute" : "call.mute")}
-                    look={muted.value ? "btn-warning" : ""}
-                    pressed={muted.value}
-                    hint="M"
-                    onPress={() => (muted.value = !muted.value)}
-                  />
-                )}
+                <Button
+                  icon={isMuted() ? "mute" : "mic"}
+                  label={t(isMuted() ? "call.unmute" : "call.mute")}
+                  look={isMuted() ? "btn-warning" : ""}
+                  pressed={isMuted()}
+                  hint="M"
+                  onPress={toggleMute}
+                />
                 <Button
                   icon="keypad"
                   label={t("call.keypad")}

@@ -13,7 +13,7 @@ import {
 import { Duration, number } from "../../format";
 import { t } from "../../i18n";
 import { boxNow, live, myself, tick } from "../../live";
-import { act, call, incoming, muted, setState, title } from "../../rtc/duty";
+import { act, call, incoming, setState, title, toggleMute } from "../../rtc/duty";
 import { CallCard, keypadOpen } from "./call";
 import { Colleagues } from "./colleagues";
 import { DialBox } from "./dial";
@@ -29,9 +29,8 @@ function shortcuts(): Shortcut[] {
   const when = (condition: boolean | undefined, run: () => void) => () => {
     if (condition) run();
   };
-  const sound = hasSound();
   return [
-    ...(sound
+    ...(hasSound()
       ? [
           {
             code: "KeyA",
@@ -53,16 +52,12 @@ function shortcuts(): Shortcut[] {
       what: "call.hold",
       run: when(talking, does(now?.phase === "held" ? "resume" : "hold")),
     },
-    ...(sound
-      ? [
-          {
-            code: "KeyM",
-            label: "M",
-            what: "call.mute" as const,
-            run: when(talking, () => (muted.value = !muted.value)),
-          },
-        ]
-      : []),
+    {
+      code: "KeyM",
+      label: "M",
+      what: "call.mute",
+      run: when(talking, toggleMute),
+    },
     {
       code: "KeyK",
       label: "K",
