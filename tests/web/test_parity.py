@@ -98,7 +98,7 @@ def test_every_code_has_its_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "way"), [*DIALLED.items(), *KEYED.items(), ("orbit", ORBIT)], ids=lambda one: str(one)
+    ("name", "way"), [*DIALLED.items(), *KEYED.items(), ("orbit", ORBIT)], ids=str
 )
 def test_what_a_phone_can_do_a_program_and_a_page_can(name: str, way: Way) -> None:
     path, body, button = way
