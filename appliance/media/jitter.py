@@ -11,8 +11,8 @@ What is missing when it is due is made up in its place in the ring: by concealme
 (`appliance.media.plc`) for 60 ms, then by noise (`appliance.media.comfort`). So what was heard last
 always stands before the reader, and a leg that loses nothing costs nothing.
 
-The delay of a leg is how far packets land ahead of the reader (its margin). It starts at one frame
-and is held between that and two: it grows when packets come too late or nearly so, and is given
+The delay of a leg is how far packets land ahead of the reader (its margin). It starts at one frame,
+of the newest packet where several come at once, and is held between that and two: it grows when packets come too late or nearly so, and is given
 back when they no longer do, so that neither a stall nor a far clock that runs fast costs
 delay for the rest of the call. The reader gains or loses a pitch period at a time where it is not
 heard (`appliance.media.stretch`), at once after a stall, in a quiet place when there is time. Only
@@ -101,6 +101,9 @@ class Jitter:
         self._streamed: _Int = _none()
         """Samples that came without packets."""
         self._next_ssrc: _Int = _none()
+        self._began: _Int = _none()
+        """Tick in which the stream began, and the last one in which any did."""
+        self._last_began = -1
         self._late_tick: _Int = _none()
         self._due: g711.Bytes = np.empty((0, rtp.HEADER_BYTES), np.uint8)
         """Header of the packet that comes next, if all goes well, with payload type 0."""
@@ -180,6 +183,7 @@ class Jitter:
         a little later if its `size` is such that the next may come less far ahead."""
         self._seen[slot] = -1
         self._forget_due(slot)
+        self._began[slot] = self._last_began = self._tick
         # Extended numbers start high enough for packets from before the first to stay positive.
         self._sequence[slot] = sequence + 0x10000
         self._first_sequence[slot] = sequence + 0x10000
@@ -219,6 +223,8 @@ class Jitter:
             for slot in slots[~fits & ~self._due_known[slots]].tolist():
                 self._expect(slot)
             fits = self._due_now(where, words, sizes, payload_types)
+        if self._last_began == self._tick:
+            fits = fits & (self._began[where] != self._tick)
         position = self._newest[where] + FRAME
         margin = position - self._read[where]
         if (position % FRAME).any() or margin.min() < 0 or margin.max() >= _MAX_AHEAD:
@@ -323,6 +329,10 @@ class Jitter:
             elif position < border and (packet.marker or paused):
                 # A talkspurt begins: whatever the clock did in the pause, this is now.
                 position = border + TARGET
+            elif self._began[slot] == self._tick and jump <= MAX_PAYLOAD:
+                # It waited for us together with the stream's first: what came before it is not
+                # waited for, or all of the stream would be late by that much.
+                self._drop(slot, jump // FRAME)
         self._next_ssrc[slot] = -1
         self.received[slot] += 1
         self.heard[slot] = self._tick
@@ -416,6 +426,12 @@ class Jitter:
         margin = position - int(self._read[slot])
         self._margin[slot] = min(int(self._margin[slot]), margin)
         return self._copy(slot, position, payload)
+
+    def _drop(self, slot: int, frames: int) -> None:
+        """The next frames are not played."""
+        first = self._border(slot) // FRAME
+        self._fill[slot, np.arange(first, first + frames) % FRAMES] = 0
+        self._read[slot] += frames * FRAME
 
     def _copy(self, slot: int, position: int, payload: bytes) -> bool:
         samples = np.frombuffer(payload, np.uint8)
