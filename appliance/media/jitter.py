@@ -1,6 +1,6 @@
 """The jitter buffer of all legs: one ring of mu-law samples per leg, read by the tick.
 
-A ring holds 64 frames of 160 samples. Positions are sample counts since the leg was opened; the
+A ring holds 32 frames of 160 samples. Positions are sample counts since the leg was opened; the
 reader of a leg moves on by one frame a tick. A packet is placed by its timestamp relative to the
 newest packet, in the order of its sequence number: what is late but not yet due still lands in its
 place, what was there before is dropped. A timestamp that jumps while sequence numbers go on (a
@@ -33,10 +33,10 @@ from appliance.media import g711, plc, rtp, stretch
 from appliance.media.comfort import LISTEN_TICKS, ComfortNoise
 from appliance.media.depth import LOOK_TICKS, MUCH, NO_MARGIN, TARGET, Depth
 from appliance.media.drift import DriftMeter
-from appliance.media.slots import together, widen, windows
+from appliance.media.slots import room_for, together, widen, windows
 
 FRAME: Final = 160
-FRAMES: Final = 64
+FRAMES: Final = 32
 RING: Final = FRAME * FRAMES
 MAX_PAYLOAD: Final = 480
 """60 ms: the longest packet of telephony, RFC 3551 receivers need 200 ms at most."""
@@ -45,7 +45,7 @@ MAX_DEPTH: Final = 10
 """Frames that a late packet may push the delay out by; a later one is lost."""
 MAX_STRAGGLE: Final = 4
 """The same for one that newer packets have overtaken: 80 ms."""
-_MAX_AHEAD: Final = 50 * FRAME
+_MAX_AHEAD: Final = 26 * FRAME
 _MAX_JUMP: Final = 8000
 _MAX_PAUSE_AHEAD: Final = (MAX_DEPTH + 2) * FRAME
 """A pause in the timestamps that would put the next packet further ahead has not passed: a clock
@@ -158,7 +158,7 @@ class Jitter:
     def reserve(self, capacity: int) -> None:
         """Make room for at least `capacity` slots; those in use keep their state."""
         if capacity > self.capacity:
-            self._grow(max(capacity, 2 * self.capacity))
+            self._grow(room_for(capacity))
 
     def reset(self, slot: int) -> None:
         """A new leg in this slot."""
