@@ -195,6 +195,8 @@ _FADES: Final = np.tril(
 ).astype(np.float32)
 """How much of the echo before and in each step is left in each later one."""
 _CLOSING: Final = (1 - 0.7 ** np.arange(1, _STEPS + 1)).astype(np.float32)
+
+
 def _phases() -> _C64:
     # Not by `numpy.random`, which takes three megabytes.
     source = random.Random(1)
