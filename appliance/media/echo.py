@@ -201,7 +201,8 @@ def _phases() -> _C64:
     # Not by `numpy.random`, which takes three megabytes.
     source = random.Random(1)
     turns = np.fromiter((source.random() for _ in range(_MEMORY * _BINS)), np.float64)
-    return np.exp(2j * np.pi * turns.reshape(_MEMORY, _BINS)).astype(np.complex64)
+    phases: _C64 = np.exp(2j * np.pi * turns.reshape(_MEMORY, _BINS)).astype(np.complex64)
+    return phases
 
 
 _TURNS: Final = _phases()

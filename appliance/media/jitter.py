@@ -12,13 +12,13 @@ What is missing when it is due is made up in its place in the ring: by concealme
 always stands before the reader, and a leg that loses nothing costs nothing.
 
 The delay of a leg is how far packets land ahead of the reader (its margin). It starts at one frame,
-of the newest packet where several come at once, and is held between that and two: it grows when packets come too late or nearly so, and is given
-back when they no longer do, so that neither a stall nor a far clock that runs fast costs
-delay for the rest of the call. The reader gains or loses a pitch period at a time where it is not
-heard (`appliance.media.stretch`), at once after a stall, in a quiet place when there is time. Only
-then does it leave the border of frames; bytes between two such places are never touched. A clock
-that is 100 ppm off asks for this every three minutes; resampling would cost each frame, and its
-exact bytes.
+of the newest packet where several come at once, and is held between that and two: it grows when
+packets come too late or nearly so, and is given back when they no longer do, so that neither a
+stall nor a far clock that runs fast costs delay for the rest of the call. The reader gains or loses
+a pitch period at a time where it is not heard (`appliance.media.stretch`), at once after a stall,
+in a quiet place when there is time. Only then does it leave the border of frames; bytes between two
+such places are never touched. A clock that is 100 ppm off asks for this every three minutes;
+resampling would cost each frame, and its exact bytes.
 """
 
 from __future__ import annotations
