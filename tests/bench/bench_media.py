@@ -34,7 +34,7 @@ HOST = "127.0.0.1"
 CALLS = (10, 50, 100)
 RELAYED = (10, 100)
 MANY = (600, 450, 300, 200)
-RUNS = 2
+RUNS = 3
 SECONDS = 12.0
 WARM_S = 1.5
 """Not counted at the start."""
