@@ -21,6 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from appliance import events as e
 from appliance import live
 from appliance.ipc import Refused
@@ -152,6 +154,12 @@ async def rehearse(
 async def _one_kill(box: Box, dice: random.Random, name: str, tally: Tally) -> None:
     await box.office.wait_ready()
     await asyncio.sleep(dice.uniform(0.3, 2.0))
+    if name != "control":
+        # The next one may still be on its way from the death of the last.
+        keeper = psutil.Process(box.office.processes[name].pid)
+        async with asyncio.timeout(20):
+            while not keeper.children():  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
     known = box.facts()
     box.kill(name)
     tally.kills[name] += 1
