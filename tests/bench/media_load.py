@@ -70,7 +70,7 @@ def write_voices(path: Path, count: int) -> None:
             noise = np.convolve(random.normal(0, 1, samples), np.hanning(12) / 4, "same")
             rhythm = np.repeat(random.random(samples // 800) < 0.6, 800)
             pcm = np.clip(noise * rhythm * 3000, -32000, 32000).astype(np.int16)
-            made.append(g711.ulaw_encode(pcm).tobytes())
+            made.append(g711.ulaw_encode(pcm).tobytes().replace(b"\x7f", b"\xff"))
         for phone in range(count):
             file.write(made[phone % VOICES])
 
