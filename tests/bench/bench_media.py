@@ -31,13 +31,13 @@ import psutil
 from appliance.media import protocol as p
 from appliance.media.client import MediaClient
 from tests.bench import media_peers
-from tests.bench.media_load import compile_phones, write_voices
+from tests.bench.media_load import compile_phones, cores, write_voices
 
 HOST = "127.0.0.1"
 CALLS = (10, 50, 100)
 RELAYED = (10, 100)
 MANY = (600, 450, 300, 200)
-RUNS = 2
+RUNS = 3
 SECONDS = 12.0
 WARM_S = 1.5
 """Not counted at the start."""
@@ -127,6 +127,11 @@ def _free_ports(count: int) -> list[int]:
     return found
 
 
+def _apart(engine: int, phones: int) -> None:
+    for process, own in zip((engine, phones), cores(), strict=True):
+        os.sched_setaffinity(process, own)
+
+
 async def _measure(folder: Path, calls: int, relay: bool, heard: bool) -> dict[str, float]:
     ports = _free_ports(2 * calls)
     program = compile_phones(folder)
@@ -144,6 +149,7 @@ async def _measure(folder: Path, calls: int, relay: bool, heard: bool) -> dict[s
         stdout=subprocess.PIPE,
         text=True,
     )
+    _apart(engine.pid, phones.pid)
     client = MediaClient()
     events: list[Any] = []
 

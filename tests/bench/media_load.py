@@ -48,6 +48,13 @@ def engine(socket_path: Path, data: Path) -> None:
     )
 
 
+def cores() -> tuple[list[int], list[int]]:
+    """Processor cores for what is measured and for the phones, which would otherwise come before it
+    and be counted as its work."""
+    found = sorted(os.sched_getaffinity(0))
+    return found[:-1] or found, found[-1:]
+
+
 def compile_phones(folder: Path) -> Path:
     """The phones' program. Raises RuntimeError without a C compiler."""
     compiler = shutil.which("gcc") or shutil.which("cc")

@@ -1,9 +1,9 @@
 """Asterisk and rtpengine under the load of `bench_media`, where they are installed.
 
 Both run by hand on loopback, on ports of their own, with a configuration made for the run, at
-real-time priority as our engine has it, and are ended by process id. rtpengine relays in user
-space, told so by its ng protocol; Asterisk (`asterisk` on PATH, or `CENTRALA_ASTERISK`) bridges,
-records with MixMonitor and listens to both legs for in-band DTMF.
+real-time priority and apart from the phones as our engine is, and are ended by process id.
+rtpengine relays in user space, told so by its ng protocol; Asterisk (`asterisk` on PATH, or
+`CENTRALA_ASTERISK`) bridges, records with MixMonitor and listens to both legs for in-band DTMF.
 
 Two traps: Asterisk bridges natively, past its DTMF detector, unless the call has features (hence
 `tT`), and a starved peer looks cheap, since its packets come in batches. So what `media_phones.c`
@@ -30,7 +30,7 @@ from typing import Any
 
 import psutil
 
-from tests.bench.media_load import compile_phones, write_voices
+from tests.bench.media_load import compile_phones, cores, write_voices
 
 HOST = "127.0.0.1"
 CALLS = (50, 100)
@@ -164,6 +164,7 @@ def _run(calls: int, carrier: _Carrier) -> float:
                 talks=True,
             )
         )
+        os.sched_setaffinity(phones.pid, cores()[1])
         ports = json.loads(_line(phones, REPLY_S))
         pid, targets = stack.enter_context(carrier(folder, ports))
         return _listened(calls, phones, pid, targets)
@@ -204,7 +205,7 @@ def _line(process: subprocess.Popen[str], patience: float) -> str:
 @contextlib.contextmanager
 def _program(command: list[str], log: Path, talks: bool = False) -> Iterator[subprocess.Popen[str]]:
     """A program that is gone afterwards, with whatever it started, however it takes that."""
-    with log.open("wb") as out, contextlib.nullcontext() if talks else _urgently():
+    with log.open("wb") as out, contextlib.nullcontext() if talks else _as_engine():
         process = subprocess.Popen(
             command,
             text=True,
@@ -230,15 +231,18 @@ def _program(command: list[str], log: Path, talks: bool = False) -> Iterator[sub
 
 
 @contextlib.contextmanager
-def _urgently() -> Iterator[None]:
-    """What is started within runs at the engine's kind of priority, where that is allowed."""
+def _as_engine() -> Iterator[None]:
+    """What is started within has the engine's cores and, where allowed, its kind of priority."""
     before = os.sched_getscheduler(0), os.sched_getparam(0)
+    everywhere = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores()[0])
     with contextlib.suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
     try:
         yield
     finally:
         os.sched_setscheduler(0, *before)
+        os.sched_setaffinity(0, everywhere)
 
 
 def _tail(log: Path) -> str:

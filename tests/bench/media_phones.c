@@ -4,7 +4,8 @@
  *
  * VOICES is a file of 200 frames of 160 mu-law bytes for each phone. Prints the phones' own ports as
  * JSON, begins when the ports to send to come on standard input, and prints what was delivered. Each
- * phone sends a frame every 20 ms, all of them spread over the 20 ms, and each frame says in its first
+ * phone sends a frame every 20 ms, all of them spread over the 20 ms, the first ones in the course of
+ * a second, since calls do not begin all at once; each frame says in its first
  * 10 bytes who sent it, which it is, and a check of the rest, so that what was lost, doubled or mixed
  * up shows. What is said has no mu-law 7F: a peer that decodes and encodes again makes FF of it.
  * Delays are from before `send` to the kernel's time stamp of arrival. */
@@ -19,7 +20,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { HEADER = 12, FRAME = 160, MARK = 10, LOOP = 200, BINS = 4000 };
+enum { HEADER = 12, FRAME = 160, MARK = 10, LOOP = 200, BINS = 4000, START = 50 };
 
 static int64_t now_ns(clockid_t clock) {
     struct timespec t;
@@ -116,8 +117,9 @@ int main(int argc, char **argv) {
         setsockopt(phones[i].sock, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
         if (bind(phones[i].sock, (void *)&own, sizeof own)
             || getsockname(phones[i].sock, (void *)&own, &size)) return 3;
-        phones[i].seen = calloc(frames, 1);
-        phones[i].sent_at = calloc(frames, sizeof(int64_t));
+        /* Written to now: a page that is missing later would make all phones late. */
+        phones[i].seen = memset(malloc(frames), 0, frames);
+        phones[i].sent_at = memset(malloc(frames * sizeof(int64_t)), 1, frames * sizeof(int64_t));
         printf("%s%d", i ? ", " : "", ntohs(own.sin_port));
     }
     printf("]\n");
@@ -134,9 +136,11 @@ int main(int argc, char **argv) {
     sched_setscheduler(0, SCHED_FIFO, &priority);
     long sent = 0;
     int64_t start = now_ns(CLOCK_MONOTONIC) + 20000000;
-    for (int frame = 0; frame < frames + 25; frame++)
+    for (int beat = 0; beat < frames + START + 25; beat++)
         for (int i = 0; i < count; i++) {
-            int64_t at = start + frame * 20000000LL + 19000000LL * i / count / 500000 * 500000;
+            int64_t at = start + beat * 20000000LL + 19000000LL * i / count / 500000 * 500000;
+            int frame = beat - i / 2 * START / (count / 2 + 1);
+            if (frame < 0) continue;
             if (at > now_ns(CLOCK_MONOTONIC)) {
                 struct timespec t = {at / 1000000000, at % 1000000000};
                 while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, 0) == EINTR) {}
