@@ -4,7 +4,8 @@ measured. By page and program (the requests that they make) and by keypad."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,12 @@ import pytest
 from appliance import events as e
 from appliance import live
 from appliance.ipc import Refused
+from appliance.simulator.caller import Sound
+from tests.browser.chromium import chromium
+from tests.browser.signals import write_wav
 from tests.e2e.box import Box
-from tests.e2e.tone_phones import TonePhones, tone_phones
+from tests.e2e.test_first_call import PLAIN_MICROPHONE
+from tests.e2e.tone_phones import TonePhones, pitch, pitches, tone_phones
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(240)]
 Ports = Callable[[], int]
@@ -32,6 +37,111 @@ def with_desks(text: str) -> str:
     )
     features = "[features]\npark_s = 10\n"
     return text.replace("[people.ana]\n", desks + features + "[people.ana]\n")
+
+
+CALLER, PAGE = 5, 7
+"""The pitches of a caller on an analog line and of an agent's page."""
+
+
+def with_supervisor(text: str) -> str:
+    sue = (
+        '[people.sue]\nname = "Sue"\nrole = "supervisor"\nextension = "209"\ndoor = "phone"\n'
+        'phone = "600"\n[phones.600]\nname = "Sue\'s desk"\n'
+        '[phones.601]\nname = "Workshop"\n'
+    )
+    return text.replace("[people.ana]\n", sue + "[people.ana]\n")
+
+
+async def until(what: str, hears: Callable[[], Awaitable[set[int]]], wanted: set[int]) -> None:
+    found: set[int] = set()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(15):
+            while found != wanted:
+                await asyncio.sleep(0.3)
+                found = await hears()
+    assert found == wanted, f"{what} hears {sorted(found)}"
+
+
+@pytest.mark.browser
+async def test_an_analog_line_a_page_and_a_supervisor_at_a_desk_phone(
+    tmp_path: Path, free_port: Ports
+) -> None:
+    microphone = write_wav(tmp_path / "page.wav", pitch(PAGE, 4) / 32768, 8000)
+    async with (
+        Box(tmp_path, free_port, edit=with_supervisor) as box,
+        tone_phones(box, free_port(), ["600", "601"]) as phones,
+        chromium(microphone=microphone, loop=True) as browser,
+    ):
+        await browser.context.add_init_script(PLAIN_MICROPHONE)
+        agent = await browser.page(f"{box.url}/demo")
+        page = agent.page
+        await page.get_by_role("button", name="Sign in as Ana").click()
+        await page.get_by_role("button", name="Go on duty").click()
+        await box.state(lambda s: box.agent(s, "ana").phase == "ready")
+        call = await box.exchange.call(line=2, number="5550123")
+        await call.answered()
+        await call.add(Sound(pitch(CALLER, 90)))
+        await page.get_by_role("button", name="Answer").click()
+        await box.fact(e.Bridged)
+
+        async def by_page() -> set[int]:
+            return pitches((await agent.heard()).samples[-8000:])
+
+        async def by_caller() -> set[int]:
+            # Of itself it hears what the exchange's two-wire line gives back.
+            return pitches(call.heard()[-8000:].astype(float) / 32768) - {CALLER}
+
+        async def by_desk() -> set[int]:
+            return phones["600"].hears()
+
+        await until("the page", by_page, {CALLER})
+        await until("the caller", by_caller, {PAGE})
+        await page.get_by_role("button", name="Hold", exact=True).click()
+        await until("the caller on hold", by_caller, set())
+        await page.get_by_role("button", name="Resume").click()
+        await until("the caller", by_caller, {PAGE})
+        # Sue at her desk phone: listens by code, whispers and comes in by request.
+        phones.dial("600", "*40201")
+        await until("the supervisor", by_desk, {CALLER, PAGE})
+        await until("the caller", by_caller, {PAGE})
+        await until("the page", by_page, {CALLER})
+        await box.ask(live.Supervise("sue", "whisper", "ana"))
+        await until("the page", by_page, {CALLER, 0})
+        await until("the caller", by_caller, {PAGE})
+        await box.ask(live.Supervise("sue", "barge", "ana"))
+        await until("the caller", by_caller, {PAGE, 0})
+        await box.ask(live.Supervise("sue", "take_over", "ana"))
+        await until("the caller", by_caller, {0})
+        await until("the supervisor", by_desk, {CALLER})
+        assert modes(box) == ["listen", "whisper", "barge"]
+        phones.hang_up("600")
+        await box.state(lambda s: not s.calls)
+
+
+async def test_an_emergency_call_takes_the_analog_line_from_whoever_has_it(
+    tmp_path: Path, free_port: Ports
+) -> None:
+    async with (
+        Box(tmp_path, free_port, edit=with_supervisor) as box,
+        tone_phones(box, free_port(), ["600", "601"]) as phones,
+    ):
+        for line in (1, 2):
+            call = await box.exchange.call(line=line, number=f"555014{line}")
+            await call.answered()
+        await box.state(lambda s: len(s.calls) == 2)
+        phones.dial("601", "911")
+        dialled = await box.fact(e.Dialled, timeout=30)
+        assert isinstance(dialled, e.Dialled)
+        assert (dialled.kind, dialled.number) == ("emergency", "911")
+        assert dialled.preempted is not None
+        lost = await box.fact(e.Disconnect)
+        assert isinstance(lost, e.Disconnect)
+        assert (lost.call, lost.cause) == (dialled.preempted, "preempted")
+        # Somebody answers there, and speaks.
+        await box.fact(e.Bridged, timeout=40)
+        async with asyncio.timeout(20):
+            while np.sqrt(np.mean(phones["601"].last() ** 2 + 0)) < 0.01:
+                await asyncio.sleep(0.1)
 
 
 async def quiet(box: Box, phones: TonePhones) -> None:
@@ -151,10 +261,7 @@ async def eight_together(box: Box, phones: TonePhones) -> None:
         await phones.until_hears(DESKS[n], [d for d in DESKS[:8] if d != DESKS[n]])
     with pytest.raises(Refused):
         await box.ask(live.AgentConsult("p1", "start", "808"))
-        await phones.until_hears("608", ["601"])
-        await box.ask(live.AgentConsult("p1", "conference"))
     # Whoever made it may go; the others talk on.
     phones.hang_up("601")
     await phones.until_hears("600", DESKS[2:8])
-    await asyncio.sleep(0)
     await quiet(box, phones)

@@ -36,6 +36,11 @@ STEP_HZ = 40
 """Up to ten pitches below the keys' upper group: no sum of them is a key."""
 RATE = 8000
 EVENT = 101
+OUTSIDE = "outside"
+"""Of the phones, somebody who calls in by a trunk."""
+_ROWS = (697, 770, 852, 941)
+_COLUMNS = (1209, 1336, 1477, 1633)
+_KEYS = "123A456B789C*0#D"
 
 
 def pitches(samples: np.ndarray, least: float = 0.02) -> set[int]:
@@ -73,6 +78,8 @@ class TonePhone:
     sequence: int = 1
     heard: list[bytes] = field(default_factory=list)
     keys: rtp.EventSender = field(default_factory=rtp.EventSender)
+    silent: bool = False
+    _inband: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -95,12 +102,24 @@ class TonePhone:
         events = self.keys.tick(stamp)
         packets = [(EVENT, x.timestamp, x.payload, x.marker) for x in events or ()]
         if events is None:
-            packets = [(g711.PCMU, stamp, self.voice[number % 50].tobytes(), False)]
+            said = bytes([0xFF]) * 160 if self.silent else self.voice[number % 50].tobytes()
+            if self._inband:
+                said = self._inband.pop(0)
+            packets = [(g711.PCMU, stamp, said, False)]
         for kind, at, payload, marker in packets:
             data = rtp.build(kind, self.sequence, at, self.port, payload, marker)
             self.sequence += 1
             with contextlib.suppress(OSError):
                 self.sock.sendto(data, self.remote)
+
+    def press_inband(self, keys: str) -> None:
+        """Keys as tones in the sound (ITU-T Q.23), 100 ms each."""
+        time = np.arange(800) / RATE
+        for key in keys:
+            at = _KEYS.index(key)
+            both = [np.sin(2 * np.pi * hz * time) for hz in (_ROWS[at // 4], _COLUMNS[at % 4])]
+            samples = np.concatenate((4000 * sum(both), np.zeros(800))).astype(np.int16)
+            self._inband += [row.tobytes() for row in g711.ulaw_encode(samples).reshape(-1, 160)]
 
     def hears(self) -> set[int]:
         """Whose pitches came in the last second."""
@@ -128,6 +147,8 @@ class TonePhones:
                 secret=box.secret(extension),
                 registration=True,
             )
+            if extension != OUTSIDE
+            else TrunkConfig(HOST, box.sip_port, probe=False)
             for extension in self.phones
         }
         self.endpoint = Endpoint(
@@ -135,6 +156,9 @@ class TonePhones:
             self._on_event,
             system_clock(),
         )
+
+    def pitch_of(self, extension: str) -> int:
+        return list(self.phones).index(extension)
 
     def __getitem__(self, extension: str) -> TonePhone:
         return self.phones[extension]
@@ -211,7 +235,7 @@ class TonePhones:
         found: set[int] = set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                while found != expected:
+                while found != expected:  # noqa: ASYNC110
                     await asyncio.sleep(0.2)
                     found = self[extension].hears()
         names = [order[index] if index < len(order) else str(index) for index in sorted(found)]
@@ -219,7 +243,7 @@ class TonePhones:
 
     async def until_idle(self, extension: str, timeout: float = 10.0) -> None:
         async with asyncio.timeout(timeout):
-            while self[extension].call is not None:
+            while self[extension].call is not None:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
 
 
@@ -230,7 +254,7 @@ async def tone_phones(box: Box, port: int, extensions: Iterable[str]) -> AsyncIt
     await phones.endpoint.start()
     beat = asyncio.create_task(phones.beat())
     try:
-        wanted = set(phones.phones)
+        wanted = set(phones.phones) - {OUTSIDE}
         await box.state(lambda s: wanted <= {p.extension for p in s.phones if p.registered})
         yield phones
     finally:
