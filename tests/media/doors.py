@@ -23,7 +23,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -219,7 +219,7 @@ class Office:
     async def _talk(self, said: dict[str, Samples]) -> dict[str, Samples]:
         """Everybody says what is his; what each heard."""
         # Until the bridges are made, and what can be passed on is.
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(0.6)
         self._fresh()
         for name in said:
             self.ends[name].listen()
@@ -260,20 +260,24 @@ class Office:
                 )  # fmt: skip
         return ways
 
-    async def room(self, names: tuple[str, ...]) -> list[Way]:
-        """These in a room, who speak one after another; each heard by each other."""
-        members = tuple(p.Member(self.ends[name].leg) for name in names)
-        self.both.send(p.Room(1, members))
-        turn = max(len(self.voices[name]) for name in names) + 1600
+    async def rooms(self, rooms: tuple[tuple[str, ...], ...]) -> list[Way]:
+        """Rooms at once, in each of which they speak one after another; each heard by each other
+        of the room."""
+        for number, names in enumerate(rooms, 1):
+            self.both.send(p.Room(number, tuple(p.Member(self.ends[name].leg) for name in names)))
+        turn = max(len(self.voices[name]) for names in rooms for name in names) + 800
         said = {
             name: np.concatenate((np.zeros(turn * n, np.int16), self.voices[name]))
+            for names in rooms
             for n, name in enumerate(names)
         }
         heard = await self._talk(said)
-        self.both.send(p.Room(1, ()))
+        for number in range(1, len(rooms) + 1):
+            self.both.send(p.Room(number, ()))
         why = self.disturbed()
         return [
             Way(speaker, f"{listener} in a room", self.voices[speaker], heard[listener], None, why)
+            for names in rooms
             for speaker in names
             for listener in names
             if listener != speaker
@@ -467,7 +471,7 @@ async def office(
         it.ends["line"] = LineEnd(6, call)
         tasks.append(asyncio.create_task(it.watch()))
         # The pages' codecs are loaded with their first frames.
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1.0)
         yield it
 
 
@@ -508,10 +512,10 @@ async def _table(modem: str) -> None:
             ways = []
             for pairs in tournament(DOORS):
                 ways += await it.pairs(pairs)
-            for names in ROOMS:
-                ways += await it.room(names)
+            ways += await it.rooms(ROOMS)
     for name, pcm in spoken.items():
-        print(f"{name:8}{'(G.711 alone)':18}{_score(lambda x=pcm: pesq(x, as_coded(x))):>38}")
+        alone = _score(partial(pesq, pcm, as_coded(pcm)))
+        print(f"{name:8}{'(G.711 alone)':18}{alone:>38}")
     for way in ways:
         score = _score(way.pesq)
         print(
