@@ -185,7 +185,7 @@ class Switch:
         if call.wish is not None:
             callbacks.steps(w, call, call.wish.tick(w.now))
         if call.listening is not None:
-            features.listening(w, call, call.listening.tick(w.now))
+            features.heard(w, call, call.listening.tick(w.now))
         if call.live_by is not None and call.live_by <= w.now:
             calls.bridge_live(w, call)
         if call.parked_until is not None and call.parked_until <= w.now:
@@ -392,7 +392,7 @@ class Switch:
         elif purpose == "wish" and call.wish is not None:
             callbacks.steps(w, call, call.wish.said(w.now))
         elif purpose == "messages" and call.listening is not None:
-            features.listening(w, call, call.listening.said(w.now))
+            features.heard(w, call, call.listening.said(w.now))
         elif purpose == "park":
             features.orbit_told(w, call, inner)
         elif purpose == "farewell":

@@ -8,7 +8,7 @@ from appliance import live
 from appliance.acd import callback as cb
 from appliance.acd import events as acd
 from appliance.media import protocol as p
-from appliance.switch import callbacks, consult, messages, parking, personal, pickup, supervise
+from appliance.switch import callbacks, consult, listening, parking, personal, pickup, supervise
 from appliance.switch.calls import end_call, engage, go_on, hold, open_call, resume
 from appliance.switch.dialling import party_failed, rung
 from appliance.switch.dialplan import resolve
@@ -76,9 +76,9 @@ def _carry_out(w: World, request: live.Request) -> str | None:
         case live.HandleMissed():
             callbacks.handled(w, request.agent, request.number, request.note)
         case live.MarkMessage():
-            messages.mark(w, request.message, request.agent, new=request.new)
+            listening.mark(w, request.message, request.agent, new=request.new)
         case live.DeleteMessage():
-            messages.delete(w, request.message, request.agent)
+            listening.delete(w, request.message, request.agent)
         case live.AgentPresence():
             presence(w, _desk(w, request.agent), request.session, request.present)
         case _:
