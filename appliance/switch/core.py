@@ -37,7 +37,7 @@ from appliance.switch import (
     verdicts,
     voices,
 )
-from appliance.switch.actions import Action
+from appliance.switch.actions import Action, SipPublish
 from appliance.switch.countries import plans
 from appliance.switch.legs import drop
 from appliance.switch.model import Call, Desk, LineDesk, World
@@ -153,6 +153,13 @@ class Switch:
         facts, actions = w.facts, w.actions
         w.facts, w.actions = [], []
         return facts, actions
+
+    def take_published(self) -> list[Action]:
+        """Of the actions since the last call to `take` those that tell what phones can watch."""
+        w = self.w
+        published = [one for one in w.actions if isinstance(one, SipPublish)]
+        w.actions = [one for one in w.actions if not isinstance(one, SipPublish)]
+        return list(published)
 
     def _settle(self) -> None:
         """Let the acd take what it was told, then the call-backs, then close the calls that ended

@@ -4,9 +4,10 @@ it, and kept through a kill -9 of control."""
 from __future__ import annotations
 
 import asyncio
-import json
+import re
 import wave
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
@@ -38,14 +39,32 @@ def account(box: Box, extension: str) -> str:
     )
 
 
-def lamps(phone: Baresip) -> list[str]:
-    """What the phone was told of its messages, oldest first."""
-    return [json.dumps(one) for one in phone.events if "Voice-Message" in json.dumps(one)]
+def lamps(folder: Path) -> list[str]:
+    """What the phone was told of its messages (new/old), oldest first."""
+    return re.findall(r"Voice-Message: (\d+/\d+)", (folder / "log").read_text())
+
+
+@asynccontextmanager
+async def with_lamp(
+    folder: Path, account: str, ports: Callable[[], tuple[int, int, int]]
+) -> AsyncIterator[tuple[Baresip, Path]]:
+    """A phone that has subscribed. Now and then baresip 1.0 asks for ever without its password,
+    thousands of times a second, from its start: then another one takes its place."""
+    for turn in range(8):
+        place = folder / str(turn)
+        async with baresip(place, account, *ports(), lamp=True) as phone:
+            try:
+                await until(lambda: lamps(place), 4)  # noqa: B023
+            except TimeoutError:
+                continue
+            yield phone, place
+            return
+    pytest.fail("no phone could subscribe to its messages")
 
 
 async def until(true: Callable[[], object], seconds: float = 30) -> None:
     async with asyncio.timeout(seconds):
-        while not true():
+        while not true():  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
 
@@ -70,11 +89,10 @@ async def test_a_message_is_left_lights_the_lamp_and_is_heard(
 
         async with (
             baresip(tmp_path / "p101", account(box, "101"), *ports(), hertz=HERTZ) as caller,
-            baresip(tmp_path / "p102", account(box, "102"), *ports(), lamp=True) as pip,
+            with_lamp(tmp_path / "p102", account(box, "102"), ports) as (pip, folder),
         ):
             await box.state(lambda s: all(p.registered for p in s.phones))
-            await until(lambda: lamps(pip))
-            assert "Messages-Waiting: no" in lamps(pip)[-1]
+            assert lamps(folder)[-1] == "0/0"
             await caller.do("dial", f"sip:203@127.0.0.1:{box.sip_port}")
             started = await box.fact(e.MessageStarted)
             assert isinstance(started, e.MessageStarted)
@@ -83,7 +101,7 @@ async def test_a_message_is_left_lights_the_lamp_and_is_heard(
             kept = await box.fact(e.MessageKept)
             assert isinstance(kept, e.MessageKept)
             assert (kept.box, kept.caller) == ("pip", "101")
-            await until(lambda: "Messages-Waiting: yes" in lamps(pip)[-1])
+            await until(lambda: lamps(folder)[-1] == "1/0")
 
             await box.fact(e.RecordingEnded)
             path = box.places.data / kept.path
@@ -94,7 +112,7 @@ async def test_a_message_is_left_lights_the_lamp_and_is_heard(
             heard = await box.fact(e.MessageHeard, timeout=40)
             assert isinstance(heard, e.MessageHeard)
             assert (heard.message, heard.agent) == (kept.message, "pip")
-            await until(lambda: "Messages-Waiting: no" in lamps(pip)[-1])
+            await until(lambda: lamps(folder)[-1] == "0/1")
             with wave.open(str(path.parent / ".heard" / path.name)) as played:
                 assert played.getnframes() > 3 * 8000
 
@@ -109,5 +127,5 @@ async def test_a_message_is_left_lights_the_lamp_and_is_heard(
             await until(lambda: len([f for f in box.facts() if isinstance(f, e.MessageKept)]) == 2)
             second = [f for f in box.facts() if isinstance(f, e.MessageKept)][-1]
             assert second.duration_ms >= 3000
-            await until(lambda: "Voice-Message: 1/1" in lamps(pip)[-1])
+            await until(lambda: lamps(folder)[-1] == "1/1")
             assert tone_share(box.places.data / second.path) > 0.8

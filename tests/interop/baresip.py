@@ -76,8 +76,8 @@ async def baresip(
 ) -> AsyncIterator[Baresip]:
     """Run one; it listens for SIP on `port` and for commands on `control`. `source` is what it
     says, as its configuration names it; what it hears goes to `*-dec.wav` in the folder `heard`;
-    `trusted` is the certificate that it knows; with `lamp` it subscribes to its messages. With `hertz` it says a tone of that pitch, and what
-    it hears is written to its own folder."""
+    `trusted` is the certificate that it knows; with `lamp` it subscribes to its messages. With
+    `hertz` it says a tone of that pitch, and what it hears is written to its own folder."""
     folder.mkdir(parents=True, exist_ok=True)
     if hertz is not None:
         write_wav(folder / "says.wav", tone(hertz, 100))
