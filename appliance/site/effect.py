@@ -61,6 +61,7 @@ def _leads(site: Site, text: str) -> bool:
         "menu": site.menus,
         "step": site.steps,
         "queue": site.queues,
+        "voicemail": site.boxes,
     }
     table = tables.get(route.kind)
     return table is None or route.target in table

@@ -30,6 +30,7 @@ def reform(w: World, site: Site) -> None:
         if desk.door != before:
             w.tell(acd.Reachable(name, reachable(w, desk)))
     personal.phones_changed(w)
+    w.lamps_stale = True
     for name in [one for one in w.trunks if one not in site.lines]:
         del w.trunks[name]
         w.clear(f"trunk:{name}")
