@@ -8,6 +8,7 @@ from typing import Final
 from appliance.acd import events as acd
 from appliance.media import protocol as p
 from appliance.site.routes import parse_route
+from appliance.switch import callbacks
 from appliance.switch.actions import Hush
 from appliance.switch.calls import close_orbit, free_agents
 from appliance.switch.legs import drop
@@ -44,6 +45,13 @@ def tone(w: World, event: p.ToneHeard) -> None:
     leg.refusal = _REFUSALS.get(event.tone, leg.refusal)
     if event.tone.startswith("sit") and leg.refusal is not None:
         leave(w, leg, leg.refusal, gone=False)
+
+
+def machine(w: World, event: p.MachineHeard) -> None:
+    """Who answered a call-back of ours."""
+    leg = w.legs.get(event.leg)
+    if leg is not None and leg is leg.call.a and not leg.call.ended:
+        callbacks.screened(w, leg.call, machine=event.result == "machine")
 
 
 def fax(w: World, event: p.FaxHeard) -> None:

@@ -37,7 +37,7 @@ STEP_HZ = 40
 RATE = 8000
 EVENT = 101
 OUTSIDE = "outside"
-"""Of the phones, somebody who calls in by a trunk."""
+"""How those of the phones are called that call in by a trunk."""
 _ROWS = (697, 770, 852, 941)
 _COLUMNS = (1209, 1336, 1477, 1633)
 _KEYS = "123A456B789C*0#D"
@@ -147,7 +147,7 @@ class TonePhones:
                 secret=box.secret(extension),
                 registration=True,
             )
-            if extension != OUTSIDE
+            if not extension.startswith(OUTSIDE)
             else TrunkConfig(HOST, box.sip_port, probe=False)
             for extension in self.phones
         }
@@ -235,7 +235,7 @@ class TonePhones:
         found: set[int] = set()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
-                while found != expected:  # noqa: ASYNC110
+                while found != expected:
                     await asyncio.sleep(0.2)
                     found = self[extension].hears()
         names = [order[index] if index < len(order) else str(index) for index in sorted(found)]
@@ -254,7 +254,7 @@ async def tone_phones(box: Box, port: int, extensions: Iterable[str]) -> AsyncIt
     await phones.endpoint.start()
     beat = asyncio.create_task(phones.beat())
     try:
-        wanted = set(phones.phones) - {OUTSIDE}
+        wanted = {name for name in phones.phones if not name.startswith(OUTSIDE)}
         await box.state(lambda s: wanted <= {p.extension for p in s.phones if p.registered})
         yield phones
     finally:

@@ -26,7 +26,7 @@ import psutil
 from appliance import events as e
 from appliance import live
 from appliance.ipc import Refused
-from appliance.recordings import finished
+from appliance.recordings import finished, parts
 from tests.e2e.box import Box, port_picker
 from tests.faults.busy_phones import BusyPhones, Talk, busy_phones
 
@@ -202,10 +202,17 @@ async def _check_recordings(facts: list[e.Fact], box: Box, tally: Tally) -> None
     _once("recordings", Counter(f.recording for f in ended), list(started))
     tally.recordings = len(started)
     wanted = [box.places.data / started[f.recording].path for f in ended if f.duration_ms >= 500]
-    async with asyncio.timeout(240):
-        # Joined, converted, and nothing left over.
-        while any(finished(path) != path.with_suffix(".flac") for path in wanted):  # noqa: ASYNC110
-            await asyncio.sleep(0.2)
+
+    def unfinished() -> list[str]:
+        left = [path for path in wanted if finished(path) != path.with_suffix(".flac")]
+        return [f"{path.name}: {[part.name for _, part in parts(path)]}" for path in left]
+
+    # Joined, converted, and nothing left over.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(30 + len(wanted)):
+            while unfinished():  # noqa: ASYNC110
+                await asyncio.sleep(0.5)
+    assert not unfinished(), f"{len(unfinished())} of {len(wanted)}: {unfinished()[:10]}"
 
 
 if __name__ == "__main__":
