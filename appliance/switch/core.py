@@ -27,6 +27,7 @@ from appliance.switch import (
     features,
     heard,
     line_door,
+    loudness,
     parking,
     queueing,
     requests,
@@ -320,6 +321,8 @@ class Switch:
                 heard.tone(w, event)
             case p.FaxHeard():
                 heard.fax(w, event)
+            case p.LegLevel():
+                loudness.heard(w, event)
             case p.MachineHeard():
                 heard.machine(w, event)
             case p.PeerState():

@@ -30,6 +30,7 @@ from appliance.site.hours import is_open
 from appliance.site.model import Language, Person, Prompt, Site
 from appliance.switch.actions import Action, HoldMusic, Media, Speak
 from appliance.switch.countries import Plan
+from appliance.switch.loudness import LoudnessBook
 from appliance.switch.ports import PortPool
 from appliance.switch.spending import Spending
 from appliance.switch.verdicts import QualityBook
@@ -333,6 +334,7 @@ class World:
     """Prompt token -> call, purpose, the menu's own token."""
     alarms: dict[str, LiveAlarm] = field(default_factory=dict)
     quality: QualityBook = field(default_factory=QualityBook)
+    loudness: LoudnessBook = field(default_factory=LoudnessBook)
     recordings: dict[str, p.StartRecording] = field(default_factory=dict)
     """What is being recorded, as it was commanded last."""
     media_ready: bool = False
