@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from appliance.media import protocol as p
 
 if TYPE_CHECKING:
+    from appliance.site.model import Site
     from appliance.switch.model import World
 
 QUIET_DBM0: Final = -28.0
@@ -40,6 +41,14 @@ class LoudnessBook:
     """Leg -> power, seconds."""
     calls: dict[str, deque[float]] = field(default_factory=dict)
     """Line -> level of its last calls."""
+
+
+def lines_changed(w: World, before: Site) -> None:
+    """A line that is gone, or set otherwise, is judged anew."""
+    for line in list(w.loudness.calls):
+        if w.site.lines.get(line) != before.lines.get(line):
+            del w.loudness.calls[line]
+            w.clear(f"loudness:{line}")
 
 
 def heard(w: World, event: p.LegLevel) -> None:

@@ -6,15 +6,20 @@ import tomllib
 
 from appliance.live import LiveAlarm
 from appliance.media import protocol as p
+from appliance.site.effect import effective
 from appliance.site.model import Site
 from tests.switch.office import SITE, Office
 
 KEY = "loudness:l1"
 
 
-def office(agc: bool = True) -> Office:
+def document(agc: bool) -> Site:
     setting = f"[lines.l1]\nagc = {str(agc).lower()}\n"
-    return Office(Site.model_validate(tomllib.loads(SITE.replace("[lines.l1]\n", setting))))
+    return Site.model_validate(tomllib.loads(SITE.replace("[lines.l1]\n", setting)))
+
+
+def office(agc: bool = True) -> Office:
+    return Office(document(agc))
 
 
 def call(made: Office, level: float | None, seconds: int = 10) -> LiveAlarm | None:
@@ -77,3 +82,11 @@ def test_levels_of_legs_that_are_gone_are_forgotten() -> None:
         call(made, -20, 5)
     made.media(p.LegLevel(999_999, -20.0, speaking=True))
     assert len(made.w.loudness.now) <= 2
+
+
+def test_a_line_that_was_set_otherwise_is_judged_anew() -> None:
+    made = office(agc=False)
+    assert [call(made, -34) for _ in range(3)][-1] is not None
+    made.switch.reform(effective(made.w.site, document(agc=True)), made.now)
+    assert KEY not in made.w.alarms
+    assert [call(made, -34) for _ in range(4)] == [None] * 4
