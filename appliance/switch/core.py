@@ -29,6 +29,7 @@ from appliance.switch import (
     heard,
     lamps,
     line_door,
+    loudness,
     messages,
     parking,
     queueing,
@@ -345,10 +346,11 @@ class Switch:
                 heard.tone(w, event)
             case p.FaxHeard():
                 heard.fax(w, event)
+            case p.LegLevel():
+                loudness.heard(w, event)
+                heard.level(w, event)
             case p.MachineHeard():
                 heard.machine(w, event)
-            case p.LegLevel():
-                heard.level(w, event)
             case p.PeerState():
                 self._peer_state(event.peer, event.state)
             case p.LegQuality():
