@@ -29,6 +29,7 @@ from appliance.switch import (
     heard,
     lamps,
     line_door,
+    loudness,
     messages,
     parking,
     queueing,
@@ -354,6 +355,7 @@ class Switch:
             case p.FaxHeard():
                 heard.fax(w, event)
             case p.LegLevel():
+                loudness.heard(w, event)
                 heard.level(w, event)
             case p.MachineHeard():
                 heard.machine(w, event)

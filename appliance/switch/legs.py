@@ -164,11 +164,16 @@ def _near(leg: Leg) -> int | None:
 
 
 def listen(w: World, leg: Leg, *, keys: bool) -> None:
-    """Hear keys of this leg or not; of a line also the exchange's tones, and fax machines where
-    the site document says where they go."""
+    """Hear keys of this leg or not; of a line also the exchange's tones, how loud its callers are,
+    and fax machines where the site document says where they go."""
     settings = w.site.lines.get(leg.line or "")
     fax = settings is not None and settings.kind == "modem" and settings.fax is not None
-    w.media(p.Listen(leg.id, keys=keys, tones=leg.kind == "line", fax=fax and leg.incoming))
+    line = leg.kind == "line"
+    w.media(
+        p.Listen(
+            leg.id, keys=keys, tones=line, fax=fax and leg.incoming, level=line and leg.incoming
+        )
+    )
 
 
 def went_up(w: World, leg: Leg) -> None:

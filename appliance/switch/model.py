@@ -35,6 +35,7 @@ from appliance.site.hours import is_open
 from appliance.site.model import Language, Person, Prompt, Site
 from appliance.switch.actions import Action, HoldMusic, Media, Speak
 from appliance.switch.countries import Plan
+from appliance.switch.loudness import LoudnessBook
 from appliance.switch.ports import PortPool
 from appliance.switch.spending import Spending
 from appliance.switch.verdicts import QualityBook
@@ -385,6 +386,7 @@ class World:
     lit_site: Site | None = None
     lit_mark: tuple[int, int] = (0, 0)
     """How many facts and actions of this step they know of."""
+    loudness: LoudnessBook = field(default_factory=LoudnessBook)
     recordings: dict[str, p.StartRecording] = field(default_factory=dict)
     """What is being recorded, as it was commanded last."""
     media_ready: bool = False
