@@ -24,6 +24,7 @@ from appliance import ipc, live
 from appliance.acd import events as acd
 from appliance.clock import Clock
 from appliance.events import Fact, LineSeized, RecordingEnded, RecordingStarted
+from appliance.ivr.linter import usable
 from appliance.ledger.errors import LedgerFull
 from appliance.ledger.reader import Reader
 from appliance.ledger.retention import delete_expired
@@ -93,7 +94,7 @@ class Control:
     ) -> None:
         self.site = site
         self.data = data
-        self._history = None if document is None else SiteHistory(document, data / HISTORY)
+        self._history = None if document is None else SiteHistory(document, data / HISTORY, usable)
         self._reforming = asyncio.Lock()
         self.clock = Clock()
         boot = _base36(self.clock.now())
