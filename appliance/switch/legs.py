@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 
 from appliance.events import Answered, DialEnded, Direction, LineReleased, LineSeized
 from appliance.media import protocol as p
@@ -80,6 +81,7 @@ def aim(w: World, leg: Leg, session: Session) -> None:
     """Point the leg's RTP to what offer/answer agreed on."""
     leg.session = session
     keys = session.keys
+    settings = w.site.lines.get(leg.trunk or "")
     w.media(
         p.AimRtp(
             leg=leg.id,
@@ -90,6 +92,7 @@ def aim(w: World, leg: Leg, session: Session) -> None:
             event_receive=session.event_receive,
             send=session.send,
             receive=session.receive,
+            agc=settings is not None and settings.agc,
             signalling_host=leg.remote_host or None,
             rtcp_port=session.rtcp_port,
             rtcp_mux=session.rtcp_mux,
@@ -161,11 +164,16 @@ def _near(leg: Leg) -> int | None:
 
 
 def listen(w: World, leg: Leg, *, keys: bool) -> None:
-    """Hear keys of this leg or not; of a line also the exchange's tones, and fax machines where
-    the site document says where they go."""
+    """Hear keys of this leg or not; of a line also the exchange's tones, how loud its callers are,
+    and fax machines where the site document says where they go."""
     settings = w.site.lines.get(leg.line or "")
     fax = settings is not None and settings.kind == "modem" and settings.fax is not None
-    w.media(p.Listen(leg.id, keys=keys, tones=leg.kind == "line", fax=fax and leg.incoming))
+    line = leg.kind == "line"
+    w.media(
+        p.Listen(
+            leg.id, keys=keys, tones=line, fax=fax and leg.incoming, level=line and leg.incoming
+        )
+    )
 
 
 def went_up(w: World, leg: Leg) -> None:
@@ -187,10 +195,11 @@ def invite(
     *,
     trunk: str | None,
     agent: str | None,
-    caller_id: str | None = None,
+    caller_id: Iterable[str | None] = (),
+    headers: tuple[tuple[str, str], ...] = (),
 ) -> Leg | None:
-    """Ring a SIP phone or a number through a trunk; None when no RTP port is free. `caller_id` is
-    the number of ours that a trunk should show."""
+    """Ring a SIP phone or a number through a trunk; None when no RTP port is free. The first of
+    `caller_id` that the trunk shows is shown; `headers` are told it besides."""
     port = w.ports.take()
     if port is None:
         return None
@@ -211,12 +220,13 @@ def invite(
             port=port,
         ),
     )
-    caller, name = call.caller, call.caller_name
+    caller, name, withheld = call.caller, call.caller_name, False
     if trunk is not None:
-        caller, name = numbers.caller_id(w.site, trunk, caller_id, call.caller), None
+        shown = numbers.caller_id(w.site, trunk, caller_id, call.caller)
+        caller, name, withheld = shown.number, None, shown.withheld
     w.media(p.OpenRtp(leg.id, w.site.sip.host, port, near=_near(leg)))
     assert leg.sip is not None
-    w.act(SipInvite(leg.sip, target, trunk, caller, name, port))
+    w.act(SipInvite(leg.sip, target, trunk, caller, name, port, withheld, headers))
     return leg
 
 
