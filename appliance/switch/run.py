@@ -31,6 +31,7 @@ from appliance.events import (
     RecordingEnded,
     RecordingStarted,
 )
+from appliance.ivr.linter import usable
 from appliance.ledger.errors import LedgerFull
 from appliance.ledger.reader import Reader
 from appliance.ledger.retention import delete_expired, kept_since
@@ -101,7 +102,7 @@ class Control:
     ) -> None:
         self.site = site
         self.data = data
-        self._history = None if document is None else SiteHistory(document, data / HISTORY)
+        self._history = None if document is None else SiteHistory(document, data / HISTORY, usable)
         self._reforming = asyncio.Lock()
         self.clock = Clock()
         boot = _base36(self.clock.now())
