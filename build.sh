@@ -12,7 +12,7 @@ TEST_PACKAGES=(baresip:baresip sip-tester:sipp linphone-cli:linphonec chromium:c
 usage() {
     cat <<'TEXT'
 ./build.sh run [--site FILE] [--data DIR]   start the box; without a site file, a demo office
-./build.sh test [pytest options]            all tests
+./build.sh test [pytest options]            all tests, or those of the paths given
 ./build.sh lint                             style, types, arrows between rooms
 ./build.sh bench [NAME] [--json FILE]       measure, print a table
 ./build.sh wheel                            build the wheel with the pages in it
@@ -127,6 +127,45 @@ lint() {
     "$VENV/bin/lint-imports" --no-cache
 }
 
+# All tests in two parts: those that may run side by side on all cores, then those that listen to the
+# clock (tests/conftest.py lists them), one after the other. Where paths are given, those tests in
+# one part.
+# Many run in real time against other programs; a machine that stalls can make one of them late.
+# What failed gets one more chance, alone, and every run stays in the output.
+run_tests() {
+    # Tests start our programs hundreds of times: their bytecode is kept, outside the sources.
+    unset PYTHONDONTWRITEBYTECODE
+    export PYTHONPYCACHEPREFIX="$PWD/$BUILD/pycache"
+    local codes="" option whole=yes
+    for option in "$@"; do
+        case "$option" in -*) ;; *) [ ! -e "${option%%::*}" ] || whole=no ;; esac
+    done
+    if [ "$whole" = yes ]; then
+        say "pytest: side by side"
+        pytest_part --part any-time -n logical --maxprocesses 8 --dist worksteal "$@"
+        say "pytest: in real time"
+        pytest_part --part real-time "$@"
+    else
+        say "pytest"
+        pytest_part "$@"
+    fi
+    case "$codes" in
+    *1*)
+        say "Once more: only what failed"
+        exec "$VENV/bin/python" -m pytest --last-failed --last-failed-no-failures none "$@"
+        ;;
+    *0*) ;;
+    *) exit 5 ;; # No test at all is what was asked for.
+    esac
+}
+
+# Adds pytest's exit code to `codes`; any but passed, failed and nothing to do ends the run.
+pytest_part() {
+    local code=0
+    "$VENV/bin/python" -m pytest "$@" || code=$?
+    case "$code" in 0 | 1 | 5) codes="$codes $code" ;; *) exit "$code" ;; esac
+}
+
 mkdir -p "$BUILD"
 command=${1:-}
 [ $# -gt 0 ] && shift
@@ -145,15 +184,7 @@ test)
     say "page tests"
     (cd appliance/web/ui && { [ -d node_modules ] || npm ci --ignore-scripts --no-audit --no-fund --loglevel=error; } &&
         npm run --silent check && npm test --silent)
-    say "pytest"
-    # Many tests run in real time against other programs; a machine that stalls can make one of
-    # them late. What failed gets one more chance, alone, and both runs stay in the output.
-    "$VENV/bin/python" -m pytest "$@" || {
-        code=$?
-        [ "$code" = 1 ] || exit "$code"
-        say "Once more: only what failed"
-        exec "$VENV/bin/python" -m pytest --last-failed --last-failed-no-failures none "$@"
-    }
+    run_tests "$@"
     ;;
 lint)
     lint

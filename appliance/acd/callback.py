@@ -33,6 +33,8 @@ from appliance.site.model import Language, Queue
 
 MAX_REQUESTS: Final = 1_000
 """Open at the same time: what comes in by web form is bounded."""
+SURE_MS: Final = 5_000
+"""Who answered is reported this long after it must be known at the latest, or never."""
 LATER_MS: Final = 30_000
 """A call that cannot go out now (closed, all lines busy) is looked at again after this."""
 
@@ -98,6 +100,15 @@ class OnTheLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """Somebody or something answered: until `until` (UTC ms) it turns out who, by `PickedUp` or
+    `Failed`. It does not ring any more."""
+
+    call: str
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
 class PickedUp:
     """The person answered."""
 
@@ -121,7 +132,7 @@ class Left:
     agent: str | None = None
 
 
-Event = Request | Cancel | Reached | Turn | NotNow | OnTheLine | PickedUp | Failed | Left
+Event = Request | Cancel | Reached | Turn | NotNow | OnTheLine | Answered | PickedUp | Failed | Left
 
 
 # --- what is to be done ---------------------------------------------------------------------
@@ -250,6 +261,10 @@ class CallBacks:
             case OnTheLine(callback, yes):
                 if (found := self._open.get(callback)) is not None and found.here != yes:
                     self._on_the_line(found, yes)
+            case Answered(call, until):
+                found = self._of(self._by_call, call)
+                if found is not None and found.current and not found.current.picked_up:
+                    self._due.set(("ring", found.id), max(until, self._now) + SURE_MS)
             case PickedUp(call):
                 self._picked_up(call)
             case Failed(call, cause):

@@ -13,7 +13,7 @@ import serial
 
 from appliance.lines.line import Caps, LineSink
 from appliance.lines.modem_core import Audio, ModemCore, Reopen, Send
-from appliance.lines.modem_port import PortError, close_port, open_port, usb_id
+from appliance.lines.modem_port import PortError, carries_wide, close_port, open_port, usb_id
 from appliance.lines.profiles import load_profiles
 
 log = logging.getLogger("centrala.lines")
@@ -135,7 +135,7 @@ class ModemLine:
         self._unplugged = None
         self._closed = self._loop.create_future()
         self._loop.add_reader(self._fd, self._readable)
-        self._core.opened(self._now(), usb_id(self._device))
+        self._core.opened(self._now(), usb_id(self._device), wide=carries_wide(self._device))
         self._flush()
         try:
             await self._closed

@@ -38,7 +38,7 @@ from appliance.lines.line import (
     Up,
 )
 from appliance.lines.pacing import Pacer
-from appliance.lines.profiles import GENERIC, Commands, Profile, Registry, choose_format
+from appliance.lines.profiles import GENERIC, Commands, Profile, Registry, offered_formats
 from appliance.lines.ringing import RingWatch
 from appliance.lines.script import (
     ANSWER_MS,
@@ -57,7 +57,7 @@ from appliance.lines.script import (
     Wedged,
     obey,
 )
-from appliance.lines.sound import SoundFormat
+from appliance.lines.sound import CodecName, SoundFormat
 
 log = logging.getLogger("centrala.lines")
 
@@ -150,7 +150,10 @@ class ModemCore:
         self._values = {"gci": registry.gci(country), "vsm": "", "number": ""}
         self._works: dict[Commands, str] = {}
         self._usb = ""
+        self._wide = False
         self._format = SoundFormat("u8")
+        self._encode = self._format.encoder()
+        self._half = b""
         self._rings = self._ring_watch()
 
         self._now = 0
@@ -211,12 +214,14 @@ class ModemCore:
 
     # --- the port ----------------------------------------------------------------------------
 
-    def opened(self, now: int, usb: str = "") -> None:
-        """The port is open; `usb` is its "vvvv:pppp" where known."""
+    def opened(self, now: int, usb: str = "", *, wide: bool = False) -> None:
+        """The port is open; `usb` is its "vvvv:pppp" where known, `wide` whether it is fast enough
+        for 16-bit samples."""
         self._at_time(now)
         self._forget_stream()
         self._drop_call("device")
         self._usb = usb
+        self._wide = wide
         self.served = False
         self._phase = "waking"
         self._runner.switch(self._wake(thorough=False), now)
@@ -318,7 +323,7 @@ class ModemCore:
         """Audio to the far end; left out unless the call talks."""
         self._at_time(now)
         if self._phase == "talking":
-            self._send_audio(self._pacer.write(self._format.from_pcm(pcm)))
+            self._send_audio(self._pacer.write(self._encode(pcm)))
 
     # --- what the modem says -----------------------------------------------------------------
 
@@ -340,6 +345,8 @@ class ModemCore:
         self._keys = KeyReader()
         limit = self._profile.latency_ms * _SAMPLES_PER_MS
         self._pacer = Pacer(limit, limit // 2, self._format.silence)
+        self._encode = self._format.encoder()
+        self._half = b""
         self._audio_due = self._now + _AUDIO_GONE_MS
 
     def _hear(self, decoder: DleDecoder, data: bytes) -> bytes:
@@ -354,10 +361,13 @@ class ModemCore:
                 self._code(piece)
                 continue
             self._audio_due = self._now + _AUDIO_GONE_MS
-            self._keys.samples(len(piece))
+            piece = self._half + piece
+            samples = len(piece) // self._format.width
+            self._half = piece[samples * self._format.width :]
+            self._keys.samples(samples)
             if self._phase == "talking":
-                self._out.append(Audio(self._format.to_pcm(piece)))
-                self._send_audio(self._pacer.heard(len(piece)))
+                self._out.append(Audio(self._format.to_pcm(piece[: len(piece) - len(self._half)])))
+                self._send_audio(self._pacer.heard(samples))
         return rest
 
     def _code(self, code: int) -> None:
@@ -518,14 +528,15 @@ class ModemCore:
                 " its maker's current firmware, or use another model."
             ) from None
         offers = yield from self._do(Commands(("AT+VSM=?", "")))
-        chosen = choose_format(offers.lines, self._profile.formats)
-        if chosen is None:
+        known = offered_formats(offers.lines, self._profile.formats, wide=self._wide)
+        if not known:
             raise Unfit(
-                f"The modem at {self._device} offers no sound format that is known (8-bit linear"
-                " or G.711 at 8000 Hz). Use another model."
+                f"The modem at {self._device} offers no sound format that is known (G.711 or"
+                " linear at 8000 Hz). Use another model."
             )
-        self._values["vsm"] = chosen[0]
-        self._format = SoundFormat(chosen[1])
+        number, codec = yield from self._first_obeyed(known)
+        self._values["vsm"] = number
+        self._format = SoundFormat(codec)
         yield from self._do_all(self._profile.idle)
 
         self._phase = "ready"
@@ -535,6 +546,22 @@ class ModemCore:
         if not self._up:
             self._up, self._told_down = True, None
             self._out.append(Up(said or ati3 or self._profile.label))
+
+    def _first_obeyed(self, formats: list[tuple[str, CodecName]]) -> Part[tuple[str, CodecName]]:
+        """The first format that the modem can be set to: some list what they refuse, and a call
+        would be lost by it."""
+        for number, codec in formats:
+            command = f"AT+VSM={number},8000"
+            try:
+                yield from self._do(Commands((command, f"{command},0,0")))
+            except Refused as refused:
+                log.warning("modem at %s: %s", self._device, refused)
+                continue
+            return number, codec
+        raise Unfit(
+            f"The modem at {self._device} refuses each sound format that it offers. Give it its"
+            " maker's current firmware, or use another model."
+        )
 
     def _ring_watch(self) -> RingWatch:
         profile = self._profile

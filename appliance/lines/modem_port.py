@@ -13,6 +13,8 @@ import serial
 
 _BAUD: Final = 115200
 """80 kbit/s of 8-bit samples need more than 57600 where there is a real UART behind the port."""
+_NO_UART: Final = ("ttyACM", "pts/")
+"""Ports that are as fast as USB whatever speed is set: CDC-ACM, and pseudo-terminals."""
 
 
 class PortError(Exception):
@@ -55,6 +57,11 @@ def close_port(port: serial.Serial) -> None:
         termios.tcflush(port.fileno(), termios.TCIOFLUSH)
     with contextlib.suppress(OSError, termios.error):
         port.close()
+
+
+def carries_wide(device: str) -> bool:
+    """Whether the port is fast enough for 160 kbit/s each way, which 16-bit samples are."""
+    return os.path.realpath(device).startswith(tuple(f"/dev/{kind}" for kind in _NO_UART))
 
 
 def usb_id(device: str) -> str:

@@ -298,7 +298,7 @@ class _Reader:
                 or len(item) != 2
             ):
                 raise self._wrong(
-                    "formats", "a list of { text, codec } with codec u8, s8, ulaw or alaw"
+                    "formats", "a list of { text, codec } with codec ulaw, alaw, s16, u8 or s8"
                 )
             choices.append(FormatChoice(item["text"], item["codec"]))
         return tuple(choices)
@@ -366,12 +366,13 @@ class _Reader:
         )
 
 
-def choose_format(
-    answer: tuple[str, ...], formats: tuple[FormatChoice, ...]
-) -> tuple[str, CodecName] | None:
-    """The +VSM number and codec of the best format in an answer to +VSM=?, None when none fits.
+def offered_formats(
+    answer: tuple[str, ...], formats: tuple[FormatChoice, ...], *, wide: bool
+) -> list[tuple[str, CodecName]]:
+    """The +VSM numbers and codecs in an answer to +VSM=? that can be used, the best first.
 
-    Formats that do not offer 8000 samples a second are passed over.
+    `wide`: the port carries 16 bits a sample. What does not offer 8000 samples a second is passed
+    over.
     """
     offers = []
     for line in answer:
@@ -379,12 +380,16 @@ def choose_format(
         match = re.fullmatch(r"(?:\+VSM:\s*)?(\d{1,3}),(.+)", text)
         if match is not None and _offers_8000(match[2]):
             offers.append((match[1], match[2]))
+    found: list[tuple[str, CodecName]] = []
     for choice in formats:
         wanted = re.sub(r"\s*,\s*", ",", choice.text.upper())
-        for number, text in offers:
-            if wanted in text:
-                return number, choice.codec
-    return None
+        if wide or choice.codec != "s16":
+            found += [
+                (number, choice.codec)
+                for number, text in offers
+                if wanted in text and (number, choice.codec) not in found
+            ]
+    return found
 
 
 def _offers_8000(text: str) -> bool:

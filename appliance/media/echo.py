@@ -39,6 +39,7 @@ disabling around it. WebRTC's canceller has no wheels for both architectures.
 
 from __future__ import annotations
 
+import random
 from typing import Any, Final
 
 import numpy as np
@@ -194,9 +195,17 @@ _FADES: Final = np.tril(
 ).astype(np.float32)
 """How much of the echo before and in each step is left in each later one."""
 _CLOSING: Final = (1 - 0.7 ** np.arange(1, _STEPS + 1)).astype(np.float32)
-_TURNS: Final = np.exp(2j * np.pi * np.random.default_rng(1).random((_MEMORY, _BINS))).astype(
-    np.complex64
-)
+
+
+def _phases() -> _C64:
+    # Not by `numpy.random`, which takes three megabytes.
+    source = random.Random(1)
+    turns = np.fromiter((source.random() for _ in range(_MEMORY * _BINS)), np.float64)
+    phases: _C64 = np.exp(2j * np.pi * turns.reshape(_MEMORY, _BINS)).astype(np.complex64)
+    return phases
+
+
+_TURNS: Final = _phases()
 """Phases of the noise that fills up."""
 _RISE: Final = np.sin(np.pi / 2 * (np.arange(BLOCK) + 0.5) / BLOCK).astype(np.float32)
 _FALL: Final = np.cos(np.pi / 2 * (np.arange(BLOCK) + 0.5) / BLOCK).astype(np.float32)

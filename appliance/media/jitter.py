@@ -1,6 +1,6 @@
 """The jitter buffer of all legs: one ring of mu-law samples per leg, read by the tick.
 
-A ring holds 64 frames of 160 samples. Positions are sample counts since the leg was opened; the
+A ring holds 32 frames of 160 samples. Positions are sample counts since the leg was opened; the
 reader of a leg moves on by one frame a tick. A packet is placed by its timestamp relative to the
 newest packet, in the order of its sequence number: what is late but not yet due still lands in its
 place, what was there before is dropped. A timestamp that jumps while sequence numbers go on (a
@@ -11,14 +11,14 @@ What is missing when it is due is made up in its place in the ring: by concealme
 (`appliance.media.plc`) for 60 ms, then by noise (`appliance.media.comfort`). So what was heard last
 always stands before the reader, and a leg that loses nothing costs nothing.
 
-The delay of a leg is how far packets land ahead of the reader (its margin). It starts at one frame
-and is held between that and two: it grows when packets come too late or nearly so, and is given
-back when they no longer do, so that neither a stall nor a far clock that runs fast costs
-delay for the rest of the call. The reader gains or loses a pitch period at a time where it is not
-heard (`appliance.media.stretch`), at once after a stall, in a quiet place when there is time. Only
-then does it leave the border of frames; bytes between two such places are never touched. A clock
-that is 100 ppm off asks for this every three minutes; resampling would cost each frame, and its
-exact bytes.
+The delay of a leg is how far packets land ahead of the reader (its margin). It starts at one frame,
+of the newest packet where several come at once, and is held between that and two: it grows when
+packets come too late or nearly so, and is given back when they no longer do, so that neither a
+stall nor a far clock that runs fast costs delay for the rest of the call. The reader gains or loses
+a pitch period at a time where it is not heard (`appliance.media.stretch`), at once after a stall,
+in a quiet place when there is time. Only then does it leave the border of frames; bytes between two
+such places are never touched. A clock that is 100 ppm off asks for this every three minutes;
+resampling would cost each frame, and its exact bytes.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from appliance.media import g711, plc, rtp, stretch
 from appliance.media.comfort import LISTEN_TICKS, ComfortNoise
 from appliance.media.depth import LOOK_TICKS, MUCH, NO_MARGIN, TARGET, Depth
 from appliance.media.drift import DriftMeter
-from appliance.media.slots import together, widen, windows
+from appliance.media.slots import room_for, together, widen, windows
 
 FRAME: Final = 160
-FRAMES: Final = 64
+FRAMES: Final = 32
 RING: Final = FRAME * FRAMES
 MAX_PAYLOAD: Final = 480
 """60 ms: the longest packet of telephony, RFC 3551 receivers need 200 ms at most."""
@@ -45,13 +45,16 @@ MAX_DEPTH: Final = 10
 """Frames that a late packet may push the delay out by; a later one is lost."""
 MAX_STRAGGLE: Final = 4
 """The same for one that newer packets have overtaken: 80 ms."""
-_MAX_AHEAD: Final = 50 * FRAME
+_MAX_AHEAD: Final = 26 * FRAME
 _MAX_JUMP: Final = 8000
 _MAX_PAUSE_AHEAD: Final = (MAX_DEPTH + 2) * FRAME
 """A pause in the timestamps that would put the next packet further ahead has not passed: a clock
 that jumped."""
-_LOOKING: Final = 4
+_LOOKING: Final = 8
 """Legs that look for a fair place in one tick, more or less: with many each looks less often."""
+_LOOK_EVERY: Final = 8
+"""Ticks between two looks of a leg that is in no hurry; few legs look at the same tick, since a
+look at one costs nearly what one at eight does."""
 _FORCED_TICKS: Final = 25
 """What is due waits so long for a place that is fair, then takes any."""
 _QUIET_POWER: Final = 30.0**2
@@ -101,6 +104,9 @@ class Jitter:
         self._streamed: _Int = _none()
         """Samples that came without packets."""
         self._next_ssrc: _Int = _none()
+        self._began: _Int = _none()
+        """Tick in which the stream began, and the last one in which any did."""
+        self._last_began = -1
         self._late_tick: _Int = _none()
         self._due: g711.Bytes = np.empty((0, rtp.HEADER_BYTES), np.uint8)
         """Header of the packet that comes next, if all goes well, with payload type 0."""
@@ -152,7 +158,7 @@ class Jitter:
     def reserve(self, capacity: int) -> None:
         """Make room for at least `capacity` slots; those in use keep their state."""
         if capacity > self.capacity:
-            self._grow(max(capacity, 2 * self.capacity))
+            self._grow(room_for(capacity))
 
     def reset(self, slot: int) -> None:
         """A new leg in this slot."""
@@ -180,6 +186,7 @@ class Jitter:
         a little later if its `size` is such that the next may come less far ahead."""
         self._seen[slot] = -1
         self._forget_due(slot)
+        self._began[slot] = self._last_began = self._tick
         # Extended numbers start high enough for packets from before the first to stay positive.
         self._sequence[slot] = sequence + 0x10000
         self._first_sequence[slot] = sequence + 0x10000
@@ -219,6 +226,8 @@ class Jitter:
             for slot in slots[~fits & ~self._due_known[slots]].tolist():
                 self._expect(slot)
             fits = self._due_now(where, words, sizes, payload_types)
+        if self._last_began == self._tick:
+            fits = fits & (self._began[where] != self._tick)
         position = self._newest[where] + FRAME
         margin = position - self._read[where]
         if (position % FRAME).any() or margin.min() < 0 or margin.max() >= _MAX_AHEAD:
@@ -323,6 +332,10 @@ class Jitter:
             elif position < border and (packet.marker or paused):
                 # A talkspurt begins: whatever the clock did in the pause, this is now.
                 position = border + TARGET
+            elif self._began[slot] == self._tick and jump <= MAX_PAYLOAD:
+                # It waited for us together with the stream's first: what came before it is not
+                # waited for, or all of the stream would be late by that much.
+                self._drop(slot, jump // FRAME)
         self._next_ssrc[slot] = -1
         self.received[slot] += 1
         self.heard[slot] = self._tick
@@ -416,6 +429,12 @@ class Jitter:
         margin = position - int(self._read[slot])
         self._margin[slot] = min(int(self._margin[slot]), margin)
         return self._copy(slot, position, payload)
+
+    def _drop(self, slot: int, frames: int) -> None:
+        """The next frames are not played."""
+        first = self._border(slot) // FRAME
+        self._fill[slot, np.arange(first, first + frames) % FRAMES] = 0
+        self._read[slot] += frames * FRAME
 
     def _copy(self, slot: int, position: int, payload: bytes) -> bool:
         samples = np.frombuffer(payload, np.uint8)
@@ -696,9 +715,11 @@ class Jitter:
         self._settle_unheard(rows, fill)
         # Large debts are paid every tick, small ones may look for a good place more cheaply.
         urgent = (np.abs(debt[rows]) >= MUCH) | (self._depth.due[rows] <= self._tick)
-        turns = max(4, len(rows) // _LOOKING)
-        rows = rows[urgent | ((rows + self._tick) % turns == 0)]
+        turns = _LOOK_EVERY * (1 + len(rows) // (_LOOKING * _LOOK_EVERY))
+        rows = rows[urgent | ((rows // _LOOKING + self._tick) % turns == 0)]
         rows = rows[(self._lost[rows] == 0) & (fill[rows] >= FRAME)]
+        if not len(rows):
+            return
         start = self._read[rows] - FRAME
         ahead = (start + (2 * FRAME - 1)) // FRAME % FRAMES
         gain = (debt[rows] > 0) & (self._fill[rows, ahead] >= FRAME)

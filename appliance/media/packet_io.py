@@ -42,7 +42,7 @@ from appliance.media.protocol import SrtpKeys
 from appliance.media.quality import Far
 from appliance.media.relay import Kinds, Relay
 from appliance.media.rtcp_io import Address, LegRtcp, RtcpIO, disconnect
-from appliance.media.slots import together
+from appliance.media.slots import room_for, together
 
 if TYPE_CHECKING:
     from appliance.media.srtp import Srtp
@@ -296,7 +296,7 @@ class PacketIO:
         slot = leg.slot
         if slot >= self._capacity:
             self._look_at_rows()
-            self._grow(max(2 * self._capacity, slot + 1))
+            self._grow(room_for(slot + 1))
         self._ports[leg.number] = self._by_slot[slot] = opened
         self._sequence[slot] = random.getrandbits(16)
         self._timestamp[slot] = random.getrandbits(32)

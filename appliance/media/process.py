@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import gc
 import logging
 import os
@@ -123,6 +124,7 @@ class MediaProcess(PeerOwner):
         self._io = PacketIO(self._engine)
         self._quality = QualityWatch(self._engine, self._far_end)
         self._beat = Beat(self._loop, self._wake)
+        _give_back()
         server: asyncio.Server | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -608,6 +610,7 @@ class MediaProcess(PeerOwner):
             self._ticking = False
             self._beat.at(None)
             gc.collect()
+            _give_back()
 
     def _read_peers(self) -> None:
         # A list: what arrives may be the end of a peer.
@@ -655,6 +658,12 @@ class MediaProcess(PeerOwner):
 
 def _p99_ms(values: list[float]) -> float:
     return float(np.percentile(values, 99) * 1000) if values else 0.0
+
+
+def _give_back() -> None:
+    """What was needed only while something was made goes back to the system (glibc has this)."""
+    with contextlib.suppress(AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def take_priority() -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +10,20 @@ import numpy.typing as npt
 _Rows = TypeVar("_Rows", bound=npt.NDArray[Any])
 
 
+_ROOM: Final = 32
+
+
+def room_for(count: int) -> int:
+    """How many rows to make when `count` are needed: a few more, since all of them move, but not
+    twice as many, since each is kilobytes."""
+    return (count + count // 8 + _ROOM) // _ROOM * _ROOM
+
+
 def widen(old: _Rows, capacity: int, value: float = 0) -> _Rows:
     """`old` with `capacity` rows; new rows hold `value`."""
-    new = np.full((capacity, *old.shape[1:]), value, old.dtype)
+    shape = (capacity, *old.shape[1:])
+    # Zeros that are not written to take no memory.
+    new = np.zeros(shape, old.dtype) if not value else np.full(shape, value, old.dtype)
     new[: len(old)] = old
     return cast(_Rows, new)
 

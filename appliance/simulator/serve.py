@@ -196,7 +196,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--dir", type=Path, required=True, help="folder for devices and socket")
     parser.add_argument("--lines", type=int, default=2)
     parser.add_argument("--country", default="us")
-    parser.add_argument("--variant", default="conexant", help="conexant, usr or generic")
+    parser.add_argument("--variant", default="conexant", help="conexant, usr, generic or multitech")
     parser.add_argument("--practice", action="store_true", help="a caller every half minute")
     options = parser.parse_args(argv)
     with contextlib.suppress(KeyboardInterrupt):

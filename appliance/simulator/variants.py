@@ -135,4 +135,21 @@ GENERIC: Final = Variant(
     accepts=_COMMON | {"+VPR", "+VNH"},
 )
 
-VARIANTS: Final[dict[str, Variant]] = {"conexant": CONEXANT, "usr": USR, "generic": GENERIC}
+MULTITECH: Final = Variant(
+    info={0: ("MT9234MU",), 3: ("MultiModemUSB 1.32k",)},
+    maker="Multi-Tech Systems",
+    model="MT9234MU",
+    revision="1.32k",
+    formats=(Format(128, '128,"8-BIT LINEAR",(7200,8000,11025)', "u8"),),
+    default_format=128,
+    busy_code=b"",
+    accepts=_COMMON,
+)
+"""Nothing but 8-bit linear samples, and no report of a far end that hung up."""
+
+VARIANTS: Final[dict[str, Variant]] = {
+    "conexant": CONEXANT,
+    "usr": USR,
+    "generic": GENERIC,
+    "multitech": MULTITECH,
+}

@@ -151,6 +151,8 @@ class ModemLine(Table):
     cid_wait_s: Annotated[float, Field(ge=0, le=10)] = 3.0
     fax: str | None = None
     """Where a caller goes who turns out to be a fax machine, as `route`; None leaves it alone."""
+    agc: bool = True
+    """Even out how loud callers on this line are: lines differ by 20 dB."""
 
 
 class Trunk(Table):
@@ -173,6 +175,9 @@ class Trunk(Table):
     numbers: dict[Number, str] = {}
     """Called number -> route."""
     caller_id: Number | None = None
+    agc: bool = False
+    """Even out how loud callers on it are. Providers keep their levels; gateways to analog lines
+    often do not."""
     any_caller_id: bool = False
     """The provider shows whatever number we send; otherwise only those of `numbers`."""
     srtp: Srtp = "off"
@@ -272,6 +277,9 @@ class Queue(Table):
     callback_ring_s: Annotated[int, Field(ge=10, le=120)] = 30
     callback_keep_h: Annotated[int, Field(ge=1, le=168)] = 24
     """A request older than this is given up."""
+    callback_machine: bool = False
+    """Listen first whether an answering machine has answered; it counts as not reached. A person
+    waits for two seconds then, and one who greets for three without a pause is called again."""
     welcome: Prompt | None = None
     music: Wav | None = None
     """A WAV of the data directory's `prompts/` folder; without it the built-in music."""

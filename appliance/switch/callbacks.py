@@ -20,6 +20,7 @@ from appliance.acd import events as acd
 from appliance.events import MissedHandled, QLeave
 from appliance.ivr import keep_place
 from appliance.ivr.keep_place import KeepPlace
+from appliance.media import protocol as p
 from appliance.site.model import Queue
 from appliance.switch import numbers, routing, wishes
 from appliance.switch.actions import Hush
@@ -31,6 +32,9 @@ from appliance.switch.model import Call, Desk, World
 from appliance.switch.refusals import WHY_NOT, Cannot
 
 MAX_NOTE: Final = 500
+SCREEN_MS: Final = 5000
+"""So long may whoever answered remain unknown; a machine has been told by its greeting by then, and
+a person is not left alone for longer."""
 
 
 # --- the machine's side ---------------------------------------------------------------------
@@ -210,6 +214,30 @@ def _place(w: World, place: cb.Place) -> None:
     if call.attempt is not None:
         # The request has its own patience.
         call.attempt.until = None
+
+
+def answered(w: World, call: Call) -> None:
+    """Somebody or something has answered. An analog line does not tell when: what is heard first
+    there is ringing."""
+    queue = w.site.queues.get(call.queue or "")
+    if queue is None or not queue.callback_machine or call.a.kind == "line":
+        w.wish(cb.PickedUp(call.id))
+    elif call.screened_until is None and call.met is None and call.entry is None:
+        call.screened_until = w.now + SCREEN_MS
+        w.wish(cb.Answered(call.id, call.screened_until))
+        w.media(p.Listen(call.a.id, keys=False, machine=True))
+
+
+def screened(w: World, call: Call, *, machine: bool = False) -> None:
+    """It is known who answered, or time is up: who is not surely a machine is a person."""
+    if call.screened_until is None:
+        return
+    call.screened_until = None
+    if machine:
+        end_call(w, call, "system", "machine")
+        return
+    listen(w, call.a, keys=False)
+    w.wish(cb.PickedUp(call.id))
 
 
 def _met(w: World, met: acd.Met) -> None:

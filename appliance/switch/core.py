@@ -127,7 +127,7 @@ class Switch:
         w = self.w
         times = [w.acd.next_deadline(), w.back.next_deadline()]
         for call in w.calls.values():
-            times += [call.live_by, call.parked_until, call.end_at]
+            times += [call.live_by, call.parked_until, call.end_at, call.screened_until]
             if call.attempt is not None:
                 times += [call.attempt.until, call.attempt.retry_at]
             if call.orbit is not None:
@@ -193,6 +193,8 @@ class Switch:
             callbacks.steps(w, call, call.wish.tick(w.now))
         if call.listening is not None:
             features.heard(w, call, call.listening.tick(w.now))
+        if call.screened_until is not None and call.screened_until <= w.now:
+            callbacks.screened(w, call)
         if call.live_by is not None and call.live_by <= w.now:
             calls.bridge_live(w, call)
         if call.parked_until is not None and call.parked_until <= w.now:
@@ -350,6 +352,8 @@ class Switch:
                 heard.fax(w, event)
             case p.LegLevel():
                 heard.level(w, event)
+            case p.MachineHeard():
+                heard.machine(w, event)
             case p.PeerState():
                 self._peer_state(event.peer, event.state)
             case p.LegQuality():

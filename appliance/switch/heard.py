@@ -8,7 +8,7 @@ from typing import Final
 from appliance.acd import events as acd
 from appliance.media import protocol as p
 from appliance.site.routes import parse_route
-from appliance.switch import messages
+from appliance.switch import callbacks, messages
 from appliance.switch.actions import Hush
 from appliance.switch.calls import close_orbit, free_agents
 from appliance.switch.legs import drop
@@ -52,6 +52,13 @@ def level(w: World, event: p.LegLevel) -> None:
     leg = w.legs.get(event.leg)
     if leg is not None and leg is leg.call.a and leg.call.tape is not None and leg.call.menu:
         carry_out(w, leg.call, leg.call.menu.speaks(event.speaking, w.now))
+
+
+def machine(w: World, event: p.MachineHeard) -> None:
+    """Who answered a call-back of ours."""
+    leg = w.legs.get(event.leg)
+    if leg is not None and leg is leg.call.a and not leg.call.ended:
+        callbacks.screened(w, leg.call, machine=event.result == "machine")
 
 
 def fax(w: World, event: p.FaxHeard) -> None:

@@ -80,6 +80,7 @@ def aim(w: World, leg: Leg, session: Session) -> None:
     """Point the leg's RTP to what offer/answer agreed on."""
     leg.session = session
     keys = session.keys
+    settings = w.site.lines.get(leg.trunk or "")
     w.media(
         p.AimRtp(
             leg=leg.id,
@@ -90,6 +91,7 @@ def aim(w: World, leg: Leg, session: Session) -> None:
             event_receive=session.event_receive,
             send=session.send,
             receive=session.receive,
+            agc=settings is not None and settings.agc,
             signalling_host=leg.remote_host or None,
             rtcp_port=session.rtcp_port,
             rtcp_mux=session.rtcp_mux,

@@ -105,7 +105,9 @@ def _off_hook(w: World, desk: LineDesk) -> None:
     if leg.state == "up":
         return  # said twice; opened again it would fall out of its talk
     desk.state = "busy"
-    w.media(p.OpenLine(leg.id, desk.id))
+    settings = w.site.lines.get(desk.id)
+    even = settings is None or settings.agc
+    w.media(p.OpenLine(leg.id, desk.id, agc=even))
     went_up(w, leg)
     if leg is call.a and leg.incoming:
         routing.caller_up(w, call)

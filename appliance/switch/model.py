@@ -250,6 +250,8 @@ class Call:
     wish_token: int = 0
     callback: str | None = None
     """The request that this call is a try for, made by us."""
+    screened_until: int | None = None
+    """It was answered, and whether by a machine is known then at the latest."""
     met: Met | None = None
     """Of such a call that was answered: what the queues are told once the notice was heard."""
     asked: str | None = None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from appliance import live
-from appliance.acd import callback as cb
 from appliance.acd import events as acd
 from appliance.media import protocol as p
 from appliance.switch import callbacks, consult, listening, parking, personal, pickup, supervise
@@ -143,7 +142,7 @@ def answer_direct(w: World, call: Call, leg: Leg) -> None:
     """The called party answered a direct call: answer the caller too and connect."""
     if leg is call.a and call.callback is not None:
         call.attempt = None
-        w.wish(cb.PickedUp(call.id))
+        callbacks.answered(w, call)
         return
     if leg.kind == "peer":
         answer(w, leg)

@@ -9,6 +9,8 @@ shared machine only ever adds.
 `calls_per_core` is extrapolated: 60 s by the cost of a call in a real run of 600 calls whose p99
 of work stayed under the tick's 20 ms and whose p99 of lateness under 5 ms. Where that run does not
 hold, fewer calls are tried, and the number of calls that held is the answer.
+
+Asterisk and rtpengine run in turn with ours where they are installed (`media_peers.py`).
 """
 
 from __future__ import annotations
@@ -28,13 +30,14 @@ import psutil
 
 from appliance.media import protocol as p
 from appliance.media.client import MediaClient
-from tests.bench.media_load import compile_phones, write_voices
+from tests.bench import media_peers
+from tests.bench.media_load import compile_phones, cores, write_voices
 
 HOST = "127.0.0.1"
 CALLS = (10, 50, 100)
 RELAYED = (10, 100)
 MANY = (600, 450, 300, 200)
-RUNS = 2
+RUNS = 3
 SECONDS = 12.0
 WARM_S = 1.5
 """Not counted at the start."""
@@ -75,12 +78,18 @@ def run() -> dict[str, float]:
     for calls, asterisk in ((50, 0.69), (100, 0.68)):
         ratio = asterisk / numbers[f"rec_dtmf_{calls}"]
         print(f"    that Asterisk's cost over ours here, {calls} calls: {ratio:.1f}")
-    return numbers
+    return numbers | media_peers.compare(
+        {
+            "rec_dtmf": lambda calls: _once(calls, relay=False)["cost"],
+            "relay": lambda calls: _once(calls, relay=True, heard=False)["cost"],
+        }
+    )
 
 
-def _once(calls: int, relay: bool) -> dict[str, float]:
+def _once(calls: int, relay: bool, heard: bool = True) -> dict[str, float]:
+    """One run; unless `heard`, nothing is recorded and nobody listens for keys."""
     with tempfile.TemporaryDirectory() as folder:
-        return asyncio.run(_measure(Path(folder), calls, relay))
+        return asyncio.run(_measure(Path(folder), calls, relay, heard))
 
 
 def _best(calls: int, relay: bool) -> dict[str, float]:
@@ -118,7 +127,12 @@ def _free_ports(count: int) -> list[int]:
     return found
 
 
-async def _measure(folder: Path, calls: int, relay: bool) -> dict[str, float]:
+def _apart(engine: int, phones: int) -> None:
+    for process, own in zip((engine, phones), cores(), strict=True):
+        os.sched_setaffinity(process, own)
+
+
+async def _measure(folder: Path, calls: int, relay: bool, heard: bool) -> dict[str, float]:
     ports = _free_ports(2 * calls)
     program = compile_phones(folder)
     write_voices(folder / "voices", 2 * calls)
@@ -135,6 +149,7 @@ async def _measure(folder: Path, calls: int, relay: bool) -> dict[str, float]:
         stdout=subprocess.PIPE,
         text=True,
     )
+    _apart(engine.pid, phones.pid)
     client = MediaClient()
     events: list[Any] = []
 
@@ -155,11 +170,12 @@ async def _measure(folder: Path, calls: int, relay: bool) -> dict[str, float]:
         for leg, (port, to) in enumerate(zip(ports, remote, strict=True)):
             client.send(p.OpenRtp(leg, HOST, port))
             client.send(p.AimRtp(leg, HOST, to, 0, 101, 101))
-            client.send(p.Listen(leg, True))
+            client.send(p.Listen(leg, heard))
         for call in range(calls):
             a, b = 2 * call, 2 * call + 1
             client.send(p.Bridge(call, a, b))
-            client.send(p.StartRecording(str(call), str(folder / f"{call}.wav"), a, b))
+            if heard:
+                client.send(p.StartRecording(str(call), str(folder / f"{call}.wav"), a, b))
         await client.drain()
         # The engine has its commands, but has it carried them out? Phones that speak before that
         # would be given a delay that takes a minute to go.
@@ -172,7 +188,7 @@ async def _measure(folder: Path, calls: int, relay: bool) -> dict[str, float]:
         after = process.cpu_times()
         memory = process.memory_info().rss
         delivered = json.loads(await asyncio.to_thread(phones.stdout.readline))
-        for call in range(calls):
+        for call in range(calls if heard else 0):
             client.send(p.StopRecording(str(call)))
         await asyncio.sleep(1 + calls / 100)
         engine.send_signal(signal.SIGTERM)
@@ -186,7 +202,7 @@ async def _measure(folder: Path, calls: int, relay: bool) -> dict[str, float]:
     closed = [event for event in events if isinstance(event, p.RecordingClosed)]
     keys = [event for event in events if isinstance(event, p.Key)]
     share = delivered["received"] / delivered["sent"]
-    if share < MIN_DELIVERED or delivered["wrong"] or keys or len(closed) != calls:
+    if share < MIN_DELIVERED or delivered["wrong"] or keys or len(closed) != calls * heard:
         raise RuntimeError(
             f"not delivered: {delivered}, {len(closed)} recordings, {len(keys)} keys"
         )

@@ -4,9 +4,10 @@
  *
  * VOICES is a file of 200 frames of 160 mu-law bytes for each phone. Prints the phones' own ports as
  * JSON, begins when the ports to send to come on standard input, and prints what was delivered. Each
- * phone sends a frame every 20 ms, all of them spread over the 20 ms, and each frame says in its first
+ * phone sends a frame every 20 ms, all of them spread over the 20 ms, the first ones in the course of
+ * a second, since calls do not begin all at once; each frame says in its first
  * 10 bytes who sent it, which it is, and a check of the rest, so that what was lost, doubled or mixed
- * up shows.
+ * up shows. What is said has no mu-law 7F: a peer that decodes and encodes again makes FF of it.
  * Delays are from before `send` to the kernel's time stamp of arrival. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -19,7 +20,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { HEADER = 12, FRAME = 160, MARK = 10, LOOP = 200, BINS = 4000 };
+enum { HEADER = 12, FRAME = 160, MARK = 10, LOOP = 200, BINS = 4000, START = 50 };
 
 static int64_t now_ns(clockid_t clock) {
     struct timespec t;
@@ -31,15 +32,22 @@ static uint32_t check(const uint8_t *payload) {
     uint32_t hash = 2166136261u;
     for (int i = 0; i < FRAME; i++)
         if (i < 6 || i >= MARK) hash = (hash ^ payload[i]) * 16777619u;
-    return hash;
+    return (hash ^ hash >> 24) & 0xFFFFFF;
 }
 
 static void put32(uint8_t *at, uint32_t value) {
     at[0] = value >> 24, at[1] = value >> 16, at[2] = value >> 8, at[3] = value;
 }
 
-static uint32_t get32(const uint8_t *at) {
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+/* Numbers in the payload: six bits a byte, as quiet samples that any peer gives back as they were. */
+static void mark(uint8_t *at, int size, uint32_t value) {
+    for (int i = size - 1; i >= 0; i--, value >>= 6) at[i] = 0xC0 | (value & 0x3F);
+}
+
+static uint32_t marked(const uint8_t *at, int size) {
+    uint32_t value = 0;
+    for (int i = 0; i < size; i++) value = value << 6 | (at[i] & 0x3F);
+    return value;
 }
 
 struct phone {
@@ -61,14 +69,14 @@ static void drain(struct phone *phones, int index, int frames, int warm, int fra
         if (size < 0) return;
         if (size != HEADER + FRAME || data[0] != 0x80) continue;
         const uint8_t *payload = data + HEADER;
-        uint32_t which = get32(payload + 2);
-        int genuine = get32(payload + 6) == check(payload) && (int)which < frames;
+        uint32_t which = marked(payload + 2, 4);
+        int genuine = marked(payload + 6, 4) == check(payload) && (int)which < frames;
         if (!genuine || phones[index].seen[which]) {
             /* Silence before the first frame, or a gap covered by the frame before it. */
             made_up += frame >= warm;
             continue;
         }
-        if ((payload[0] << 8 | payload[1]) != (index ^ 1)) {
+        if (marked(payload, 2) != (uint32_t)(index ^ 1)) {
             wrong++;
             continue;
         }
@@ -109,8 +117,9 @@ int main(int argc, char **argv) {
         setsockopt(phones[i].sock, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
         if (bind(phones[i].sock, (void *)&own, sizeof own)
             || getsockname(phones[i].sock, (void *)&own, &size)) return 3;
-        phones[i].seen = calloc(frames, 1);
-        phones[i].sent_at = calloc(frames, sizeof(int64_t));
+        /* Written to now: a page that is missing later would make all phones late. */
+        phones[i].seen = memset(malloc(frames), 0, frames);
+        phones[i].sent_at = memset(malloc(frames * sizeof(int64_t)), 1, frames * sizeof(int64_t));
         printf("%s%d", i ? ", " : "", ntohs(own.sin_port));
     }
     printf("]\n");
@@ -127,9 +136,11 @@ int main(int argc, char **argv) {
     sched_setscheduler(0, SCHED_FIFO, &priority);
     long sent = 0;
     int64_t start = now_ns(CLOCK_MONOTONIC) + 20000000;
-    for (int frame = 0; frame < frames + 25; frame++)
+    for (int beat = 0; beat < frames + START + 25; beat++)
         for (int i = 0; i < count; i++) {
-            int64_t at = start + frame * 20000000LL + 19000000LL * i / count / 500000 * 500000;
+            int64_t at = start + beat * 20000000LL + 19000000LL * i / count / 500000 * 500000;
+            int frame = beat - i / 2 * START / (count / 2 + 1);
+            if (frame < 0) continue;
             if (at > now_ns(CLOCK_MONOTONIC)) {
                 struct timespec t = {at / 1000000000, at % 1000000000};
                 while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, 0) == EINTR) {}
@@ -140,9 +151,9 @@ int main(int argc, char **argv) {
                 put32(data + 4, frame * FRAME);
                 put32(data + 8, i + 1);
                 memcpy(payload, voices + ((size_t)i * LOOP + frame % LOOP) * FRAME, FRAME);
-                payload[0] = i >> 8, payload[1] = i;
-                put32(payload + 2, frame);
-                put32(payload + 6, check(payload));
+                mark(payload, 2, i);
+                mark(payload + 2, 4, frame);
+                mark(payload + 6, 4, check(payload));
                 phones[i].sent_at[frame] = now_ns(CLOCK_REALTIME);
                 send(phones[i].sock, data, sizeof data, 0);
                 sent += frame >= warm;

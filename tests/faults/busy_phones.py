@@ -39,8 +39,11 @@ _BEEP = g711.ulaw_encode(sine(1000, -10, BEEP_TICKS * 160)).reshape(-1, 160)
 _SILENCE = np.full(160, 0xFF, np.uint8)
 
 
-def site_with_phones(text: str, agents: int, processes: int, form: str) -> str:
-    """The test office with so many agents at desk phones 600, 601 ... in a queue at a trunk."""
+def site_with_phones(
+    text: str, agents: int, processes: int, form: str, more: str = "", outgoing: str = "line1"
+) -> str:
+    """The test office with so many agents at desk phones 600, 601 ... in a queue at a trunk, with
+    `more` settings; calls to the outside leave by `outgoing`."""
     people = "".join(
         f'[people.p{n}]\nname = "P{n}"\nextension = "{800 + n}"\ndoor = "phone"\n'
         f'phone = "{600 + n}"\n[phones.{600 + n}]\nname = "Desk {n}"\n'
@@ -51,9 +54,10 @@ def site_with_phones(text: str, agents: int, processes: int, form: str) -> str:
         '[lines.voip]\nkind = "trunk"\nname = "Provider"\nhost = "127.0.0.1"\nchannels = 100\n'
         'route = "queue:busy"\n'
     )
-    queue = f'[queues.busy]\nname = "Busy"\nextension = "399"\nagents = [{names}]\n'
+    queue = f'[queues.busy]\nname = "Busy"\nextension = "399"\nagents = [{names}]\n{more}'
     rest = f"[media]\nprocesses = {processes}\n"
     text = text.replace('format = "wav"', f'format = "{form}"')
+    text = text.replace('outgoing = ["line1"]', f'outgoing = ["{outgoing}"]')
     return text.replace("[people.ana]\n", trunk + people + queue + rest + "[people.ana]\n")
 
 
@@ -198,11 +202,13 @@ async def busy_phones(
     agents: int,
     processes: int,
     form: str = "flac",
+    queue: str = "",
+    outgoing: str = "line1",
 ) -> AsyncIterator[BusyPhones]:
-    """A box whose agents are on duty."""
+    """A box whose agents are on duty; see `site_with_phones`."""
 
     def edit(text: str) -> str:
-        return site_with_phones(text, agents, processes, form)
+        return site_with_phones(text, agents, processes, form, queue, outgoing)
 
     async with Box(folder, free_port, edit=edit, simulator=False) as box:
         phones = BusyPhones(box, free_port(), agents)

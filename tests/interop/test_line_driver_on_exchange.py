@@ -1,14 +1,20 @@
-"""The modem driver on the exchange's modems: two rooms that never saw each other."""
+"""The modem driver on the exchange's modems: two rooms that never saw each other.
+
+Each story has an exchange of its own. They mostly wait for a cadence, so they happen at the same
+time; the tests look at what came of it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import pytest_asyncio
 
 from appliance.lines import line as li
 from appliance.lines.modem import ModemLine
@@ -87,10 +93,7 @@ def level_db(samples: np.ndarray, hz: float) -> float:
     return float(20 * np.log10(max(value, 1e-3) / 32768))
 
 
-@pytest.mark.parametrize("variant", ["conexant", "usr", "generic"])
-async def test_a_call_rings_with_caller_id_is_answered_and_heard_both_ways(
-    tmp_path: Path, variant: str
-) -> None:
+async def a_call_is_heard_both_ways(tmp_path: Path, variant: str) -> None:
     async with plugged(tmp_path, variant=variant) as (rig, line, sink):
         call = await rig.call(line=1, number="5550123", name="ANA")
         await sink.wait(li.Ringing)
@@ -112,7 +115,7 @@ async def test_a_call_rings_with_caller_id_is_answered_and_heard_both_ways(
         assert rig.modem(1).violations == []
 
 
-async def test_a_withheld_number_and_a_silent_exchange_are_told_apart(tmp_path: Path) -> None:
+async def a_withheld_number_and_a_silent_exchange_are_told_apart(tmp_path: Path) -> None:
     async with plugged(tmp_path) as (rig, _, sink):
         call = await rig.call(line=1, number="P")
         assert await sink.wait(li.CallerId) == li.CallerId(None, None, "private")
@@ -122,7 +125,7 @@ async def test_a_withheld_number_and_a_silent_exchange_are_told_apart(tmp_path: 
         assert await sink.wait(li.CallerId) == li.CallerId(None, None, "missing")
 
 
-async def test_dialling_out_reaches_the_other_party(tmp_path: Path) -> None:
+async def dialling_out_reaches_the_other_party(tmp_path: Path) -> None:
     async with plugged(tmp_path) as (_, line, sink):
         line.dial("5550142")
         assert await sink.wait(li.OffHook, timeout=30) == li.OffHook(sure=False)
@@ -133,7 +136,7 @@ async def test_dialling_out_reaches_the_other_party(tmp_path: Path) -> None:
         await sink.wait(li.HungUp)
 
 
-async def test_an_unplugged_modem_is_down_and_comes_back_as_another_device(tmp_path: Path) -> None:
+async def an_unplugged_modem_is_down_and_comes_back_as_another_device(tmp_path: Path) -> None:
     async with plugged(tmp_path) as (rig, line, sink):
         call = await rig.call(line=1)
         await sink.wait(li.CallerId)
@@ -146,3 +149,44 @@ async def test_an_unplugged_modem_is_down_and_comes_back_as_another_device(tmp_p
         await sink.wait(li.Up, timeout=30)
         await rig.call(line=1, number="5550199")
         assert (await sink.wait(li.CallerId)).number == "5550199"  # type: ignore[union-attr]
+
+
+STORIES: dict[str, Callable[[Path], Awaitable[None]]] = {
+    f"a call rings with caller ID, is answered and heard both ways by {variant}": partial(
+        a_call_is_heard_both_ways, variant=variant
+    )
+    for variant in ("conexant", "usr", "generic")
+} | {
+    "a withheld number and a silent exchange are told apart": (
+        a_withheld_number_and_a_silent_exchange_are_told_apart
+    ),
+    "dialling out reaches the other party": dialling_out_reaches_the_other_party,
+    "an unplugged modem is down and comes back as another device": (
+        an_unplugged_modem_is_down_and_comes_back_as_another_device
+    ),
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def told(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> AsyncIterator[dict[str, asyncio.Task[None]]]:
+    """The stories that are asked for, all begun."""
+    asked = [
+        item.callspec.params["story"] for item in request.session.items if item.path == request.path
+    ]  # type: ignore[attr-defined]
+
+    async def tell(name: str) -> None:
+        await STORIES[name](tmp_path_factory.mktemp("exchange"))
+
+    tasks = {name: asyncio.create_task(tell(name)) for name in asked}
+    yield tasks
+    for task in tasks.values():
+        task.cancel()
+    await asyncio.wait(tasks.values())
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("story", STORIES)
+async def test_on_the_exchange(told: dict[str, asyncio.Task[None]], story: str) -> None:
+    await told[story]

@@ -110,8 +110,8 @@ class CoreRig:
 
     # --- usual ways ----------------------------------------------------------------------
 
-    def open(self, usb: str = "") -> None:
-        self.core.opened(self.now, usb)
+    def open(self, usb: str = "", *, wide: bool = False) -> None:
+        self.core.opened(self.now, usb, wide=wide)
         self.advance(3000)
 
     def ring_and_answer(self) -> None:

@@ -179,6 +179,52 @@ def test_a_modem_that_cannot_be_a_line_is_refused_with_the_reason(
     assert (rig.reopens, rig.core.state) == (1, "closed")
 
 
+BOTH = (
+    '\r\n129,"16-BIT LINEAR",(8000)\r\n4,"G.711U",8,0,8000\r\n1,"UNSIGNED PCM",8,0,8000\r\nOK\r\n'
+)
+ERROR = "\r\nERROR\r\n"
+
+
+def test_a_sound_format_that_is_listed_and_refused_is_passed_over() -> None:
+    refused = {f"AT+VSM=4,8000{rest}": ERROR for rest in ("", ",0,0")}
+    rig = CoreRig(answers={"AT+VSM=?": BOTH, **refused})
+    rig.open()
+    rig.ring_and_answer()
+    assert "AT+VSM=1,8000;+VSD=0,0;+VIT=0" in rig.commands()
+    assert rig.core.state == "talking"
+
+
+def test_a_modem_that_refuses_all_its_sound_formats_is_no_line() -> None:
+    refused = {f"AT+VSM={n},8000{rest}": ERROR for n in (1, 4) for rest in ("", ",0,0")}
+    rig = CoreRig(answers={"AT+VSM=?": BOTH, **refused})
+    rig.open()
+    (down,) = rig.take_events()
+    assert isinstance(down, Down)
+    assert "refuses each sound format" in down.reason
+
+
+def test_sixteen_bits_stay_together_however_they_are_split() -> None:
+    wide = '\r\n129,"16-BIT LINEAR",(8000)\r\nOK\r\n'
+    rig = CoreRig(answers={"AT+VSM=?": wide})
+    rig.open(wide=True)
+    rig.ring_and_answer()
+    said = np.arange(-400, 400, dtype="<i2").tobytes()
+    for byte in said.replace(b"\x10", b"\x10\x10"):
+        rig.feed(bytes((byte,)))
+    assert bytes(rig.audio) == said
+    rig.commands()
+    rig.core.write(said[:320], rig.now)
+    rig.collect()
+    assert bytes(rig.sent) == bytes(640) + said[:320].replace(b"\x10", b"\x10\x10")
+
+
+def test_a_slow_port_has_no_sixteen_bits() -> None:
+    rig = CoreRig(answers={"AT+VSM=?": BOTH.replace("G.711U", "ADPCM")})
+    rig.open(wide=False)
+    rig.ring_and_answer()
+    assert "AT+VSM=1,8000;+VSD=0,0;+VIT=0" in rig.commands()
+
+
 def test_a_half_duplex_profile_is_refused_with_the_reason() -> None:
     texts = {
         "g.toml": GENERIC_TEXT,

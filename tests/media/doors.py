@@ -1,7 +1,10 @@
 """One far end for each door of the real media processes, each with a voice of its own, and what
 became of that voice on its way to another: how loud, how like, with which gaps.
 
-    python -m tests.media.doors [ROUNDS]     a table of all pairs; PESQ with it if it is installed
+    python -m tests.media.doors [MODEM ...]     tables of all pairs; PESQ with it if it is installed
+
+MODEM is one of the emulator's, by default "conexant" (mu-law); "multitech" has nothing but 8-bit
+linear samples.
 
 Two media processes in their own right; the far ends are in this one: a caller on an analog line
 (simulated exchange, modem emulator, the real driver), a phone, a phone that encrypts, a page with
@@ -20,7 +23,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +219,7 @@ class Office:
     async def _talk(self, said: dict[str, Samples]) -> dict[str, Samples]:
         """Everybody says what is his; what each heard."""
         # Until the bridges are made, and what can be passed on is.
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(0.6)
         self._fresh()
         for name in said:
             self.ends[name].listen()
@@ -257,20 +260,24 @@ class Office:
                 )  # fmt: skip
         return ways
 
-    async def room(self, names: tuple[str, ...]) -> list[Way]:
-        """These in a room, who speak one after another; each heard by each other."""
-        members = tuple(p.Member(self.ends[name].leg) for name in names)
-        self.both.send(p.Room(1, members))
-        turn = max(len(self.voices[name]) for name in names) + 1600
+    async def rooms(self, rooms: tuple[tuple[str, ...], ...]) -> list[Way]:
+        """Rooms at once, in each of which they speak one after another; each heard by each other
+        of the room."""
+        for number, names in enumerate(rooms, 1):
+            self.both.send(p.Room(number, tuple(p.Member(self.ends[name].leg) for name in names)))
+        turn = max(len(self.voices[name]) for names in rooms for name in names) + 800
         said = {
             name: np.concatenate((np.zeros(turn * n, np.int16), self.voices[name]))
+            for names in rooms
             for n, name in enumerate(names)
         }
         heard = await self._talk(said)
-        self.both.send(p.Room(1, ()))
+        for number in range(1, len(rooms) + 1):
+            self.both.send(p.Room(number, ()))
         why = self.disturbed()
         return [
             Way(speaker, f"{listener} in a room", self.voices[speaker], heard[listener], None, why)
+            for names in rooms
             for speaker in names
             for listener in names
             if listener != speaker
@@ -330,11 +337,15 @@ class Way:
 
     def pesq(self) -> float:
         """Raises ImportError without the library."""
-        from pesq import pesq
+        return pesq(self.said, self.heard, self.delay_s)
 
-        start = max(0, round(self.delay_s * 8000) - 800)
-        heard = self.heard[start : start + len(self.said) + 1600]
-        return float(pesq(8000, self.said, heard, "nb"))
+
+def pesq(said: Samples, heard: Samples, delay_s: float = 0.0) -> float:
+    """Narrow-band score of ITU-T P.862.1. Raises ImportError without the library."""
+    from pesq import pesq as score
+
+    start = max(0, round(delay_s * 8000) - 800)
+    return float(score(8000, said, heard[start : start + len(said) + 1600], "nb"))
 
 
 def _float(samples: Samples) -> Audio:
@@ -411,11 +422,13 @@ async def voices() -> dict[str, Samples]:
 
 
 @asynccontextmanager
-async def office(folder: Path, free_port: Callable[[], int]) -> AsyncIterator[Office]:
+async def office(
+    folder: Path, free_port: Callable[[], int], modem: str = "conexant"
+) -> AsyncIterator[Office]:
     base = free_port()
     ports = PortPool(base + 2, base + 60)
     async with contextlib.AsyncExitStack() as stack:
-        rig = await stack.enter_async_context(ExchangeRig(folder / "lines", lines=1))
+        rig = await stack.enter_async_context(ExchangeRig(folder / "lines", lines=1, variant=modem))
         options = {"device": str(rig.device(1)), "cid_wait_s": "1.0"}
         setup = p.LineSetup("1", "modem", "us", options)
         both = Processes(folder, ports, (setup,))
@@ -458,7 +471,7 @@ async def office(folder: Path, free_port: Callable[[], int]) -> AsyncIterator[Of
         it.ends["line"] = LineEnd(6, call)
         tasks.append(asyncio.create_task(it.watch()))
         # The pages' codecs are loaded with their first frames.
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1.0)
         yield it
 
 
@@ -483,31 +496,45 @@ def _free_port() -> int:
         return int(sock.getsockname()[1]) & ~1
 
 
-async def _table() -> None:
-    times = int(sys.argv[1]) if len(sys.argv) > 1 else 1
+def as_coded(voice: Samples) -> Samples:
+    return g711.ulaw_decode(g711.ulaw_encode(voice))
+
+
+async def _table(modem: str) -> None:
+    """Voices are G.711 before they set out, as every phone's is. What that alone does
+    to them comes first: no box can do anything about it."""
+    print(f"\n{modem}")
     print(f"{'from':8}{'to':18}{'level':>7}{'SNR':>6}{'LSD':>6}{'gap':>5}{'delay':>7}{'PESQ':>6}")
     with tempfile.TemporaryDirectory() as folder:
-        async with office(Path(folder), _free_port) as it:
+        async with office(Path(folder), _free_port, modem) as it:
+            spoken = it.voices
+            it.voices = {name: as_coded(pcm) for name, pcm in spoken.items()}
             ways = []
-            for _ in range(times):
-                for pairs in tournament(DOORS):
-                    ways += await it.pairs(pairs)
-                for names in ROOMS:
-                    ways += await it.room(names)
+            for pairs in tournament(DOORS):
+                ways += await it.pairs(pairs)
+            ways += await it.rooms(ROOMS)
+    for name, pcm in spoken.items():
+        alone = _score(partial(pesq, pcm, as_coded(pcm)))
+        print(f"{name:8}{'(G.711 alone)':18}{alone:>38}")
     for way in ways:
-        try:
-            score = f"{way.pesq():6.2f}"
-        except (ImportError, ValueError):
-            # Not installed, or nothing was heard at all.
-            score = "     -"
+        score = _score(way.pesq)
         print(
             f"{way.speaker:8}{way.listener:18}{way.level_db:7.2f}{way.snr_db:6.1f}"
-            f"{way.distance_db:6.2f}{way.gap_ms:5.0f}{way.delay_s * 1000:7.0f}{score}"
+            f"{way.distance_db:6.2f}{way.gap_ms:5.0f}{way.delay_s * 1000:7.0f}{score:>6}"
             f"  {way.disturbed}",
             flush=True,
         )
 
 
+def _score(pesq: Callable[[], float]) -> str:
+    try:
+        return f"{pesq():.2f}"
+    except (ImportError, ValueError):
+        # Not installed, or nothing was heard at all.
+        return "-"
+
+
 if __name__ == "__main__":
     with punctual():
-        asyncio.run(_table())
+        for _modem in sys.argv[1:] or ["conexant"]:
+            asyncio.run(_table(_modem))

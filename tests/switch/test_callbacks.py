@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections import Counter
+from typing import Literal
 
 import pytest
 
@@ -345,6 +346,75 @@ def test_when_no_agent_is_left_the_person_waits_at_the_head() -> None:
     office.ask(live.SetAgentState("ana", "not_ready", "Break"))
     office.picks_up()
     assert [w.caller for w in office.w.acd.waiting()] == [CALLER, "5550777"]
+
+
+# --- machines -------------------------------------------------------------------------------
+
+
+class Wary(Back):
+    """It listens first who answered; somebody has."""
+
+    def __init__(self) -> None:
+        super().__init__("callback_machine = true\ncallback_ring_s = 10\n")
+        self.callback = self.ask_back()
+        self.on_duty("ana")
+        self.call = self.last(e.Dialled).call
+        self.wait(9)
+        self.picks_up()
+
+    def greets(self, result: Literal["human", "machine", "unsure"]) -> None:
+        self.media(p.MachineHeard(self.w.calls[self.call].a.id, result, "a test", 2000))
+
+
+def test_a_person_who_is_listened_to_first_is_connected_when_known() -> None:
+    office = Wary()
+    assert office.last(p.Listen).machine
+    office.wait(2)
+    assert not office.all(e.Offer)
+    office.greets("human")
+    assert not office.last(p.Listen).machine
+    assert "asked us to call you back" in office.heard(office.call)
+    office.talks("ana")
+    assert office.result(office.callback) == "connected"
+
+
+def test_whoever_cannot_be_told_from_a_machine_is_a_person() -> None:
+    office = Wary()
+    office.greets("unsure")
+    office.talks("ana")
+    assert office.result(office.callback) == "connected"
+
+
+def test_a_person_about_whom_nothing_is_heard_is_connected_after_five_seconds() -> None:
+    office = Wary()
+    office.wait(4)
+    assert not office.all(e.Offer)
+    office.wait(1)
+    office.talks("ana")
+    office.greets("machine")
+    assert office.result(office.callback) == "connected"
+    assert not office.all(e.CallbackMissed)
+
+
+def test_a_machine_was_no_person_and_is_called_again_later() -> None:
+    office = Wary()
+    office.greets("machine")
+    assert office.call not in office.w.calls
+    assert office.last(e.Disconnect).cause == "machine"
+    assert office.last(e.CallbackMissed).cause == "machine"
+    assert office.w.acd.agent("ana").phase == "ready"
+    assert not office.all(e.Offer)
+    office.wait(300)
+    assert office.last(e.CallbackDialled).attempt == 2
+
+
+def test_who_hangs_up_before_it_is_known_leaves_nothing_behind() -> None:
+    office = Wary()
+    office.sip(sip.HungUp(office.dialled(), "normal"))
+    assert office.last(e.CallbackMissed).cause == "normal"
+    assert office.w.acd.agent("ana").phase == "ready"
+    office.wait(20)
+    assert not office.w.calls
 
 
 # --- the person phones in -------------------------------------------------------------------

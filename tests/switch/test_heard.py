@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
 from appliance import live
 from appliance.events import ConsultEnd, Disconnect, IvrOut, QLeave, Transfer, Unparked
 from appliance.media import protocol as p
+from appliance.sip import events as sip
+from appliance.site.model import Site
 from appliance.switch import actions as act
-from tests.switch.office import Office, site
+from tests.switch.office import SITE, Office, site
 
 FAX = "[lines.l3]\nkind = 'modem'\nname = 'Fax'\ndevice = '/dev/l3'\nfax = 'phone:101'\nroute = "
 
@@ -156,3 +160,20 @@ def test_information_tones_of_a_consulted_number_leave_the_caller_with_the_agent
     assert made.last(ConsultEnd).result == "failed"
     assert made.last(p.HangUpLine) == p.HangUpLine("l1")
     assert made.all(Disconnect) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "line", "trunk"),
+    [("", True, False), ("agc = true\n", True, True), ("agc = false\n", False, False)],
+)
+def test_callers_are_evened_out_as_their_line_is_set(setting: str, line: bool, trunk: bool) -> None:
+    text = SITE
+    for header in ("[lines.l1]\n", "[lines.voip]\n"):
+        text = text.replace(header, header + setting)
+    made = Office(Site.model_validate(tomllib.loads(text)))
+    made.media(p.LineRinging("l1"))
+    made.media(p.LineCallerId("l1", None, None, "missing"))
+    made.media(p.LineOffHook("l1"))
+    assert made.last(p.OpenLine).agc is line
+    made.incoming("s1", "5550000", sip.Source("trunk", "voip"), "5550123")
+    assert made.last(p.AimRtp).agc is trunk

@@ -395,6 +395,7 @@ export const bg: Messages = {
   "word.no_answer": "без отговор",
   "word.unreachable": "няма връзка",
   "word.line_lost": "линията изчезна",
+  "word.machine": "телефонен секретар",
   "word.media_lost": "звукът изчезна",
   "word.done": "пълен",
   "word.disk_full": "дискът е пълен",

@@ -394,6 +394,7 @@ export const en = {
   "word.no_answer": "no answer",
   "word.unreachable": "not reachable",
   "word.line_lost": "line lost",
+  "word.machine": "answering machine",
   "word.media_lost": "sound lost",
   "word.done": "complete",
   "word.disk_full": "disk full",

@@ -395,6 +395,7 @@ export const fa: Messages = {
   "word.no_answer": "بی‌پاسخ",
   "word.unreachable": "در دسترس نیست",
   "word.line_lost": "خط قطع شد",
+  "word.machine": "پیام‌گیر",
   "word.media_lost": "صدا قطع شد",
   "word.done": "کامل",
   "word.disk_full": "دیسک پر",

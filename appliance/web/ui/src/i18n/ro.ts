@@ -397,6 +397,7 @@ export const ro: Messages = {
   "word.no_answer": "fără răspuns",
   "word.unreachable": "de negăsit",
   "word.line_lost": "linie pierdută",
+  "word.machine": "robot telefonic",
   "word.media_lost": "sunet pierdut",
   "word.done": "completă",
   "word.disk_full": "disc plin",

@@ -399,6 +399,7 @@ export const ru: Messages = {
   "word.no_answer": "нет ответа",
   "word.unreachable": "нет связи",
   "word.line_lost": "линия пропала",
+  "word.machine": "автоответчик",
   "word.media_lost": "звук пропал",
   "word.done": "полная",
   "word.disk_full": "диск полон",

@@ -393,6 +393,7 @@ export const zh: Messages = {
   "word.no_answer": "无人接听",
   "word.unreachable": "无法联系",
   "word.line_lost": "线路中断",
+  "word.machine": "答录机",
   "word.media_lost": "声音中断",
   "word.done": "完整",
   "word.disk_full": "磁盘已满",
