@@ -560,6 +560,18 @@ class WrapStart(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WrapLonger(Fact):
+    """The agent took so many seconds more for the wrap-up of this call, in the talk or after it."""
+
+    agent: str
+    call: str
+    entry: str
+    queue: str
+    seconds: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WrapEnd(Fact):
     """The wrap-up ended, by the agent or by time."""
 
@@ -671,6 +683,7 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     MessageDeleted,
     AgentState,
     WrapStart,
+    WrapLonger,
     WrapEnd,
     AgentSetting,
     HotDesk,

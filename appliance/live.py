@@ -60,6 +60,10 @@ class LiveAgent(msgspec.Struct, frozen=True):
     call: LiveAgentCall | None = None
     wrap_until: int | None = None
     next_state: Literal["offline", "ready", "not_ready"] | None = None
+    wrap_longer: bool = False
+    """The wrap-up is longer than the queue's, by the agent's wish."""
+    longer_left: int = 0
+    """How often the agent may wish so again today."""
     dnd: bool = False
     forward: dict[str, str] = {}
     """`always`, `busy`, `no_answer` -> number."""
@@ -160,6 +164,13 @@ class LiveQueue(msgspec.Struct, frozen=True):
     not_ready: int
 
 
+class LiveCampaign(msgspec.Struct, frozen=True):
+    """Something that people call out for, under a number of its own."""
+
+    id: str
+    name: str
+
+
 class LiveAlarm(msgspec.Struct, frozen=True):
     """A problem as an object: what, where, what to do."""
 
@@ -190,6 +201,7 @@ class Live(msgspec.Struct, frozen=True, tag=True):
     alarms: tuple[LiveAlarm, ...]
     parked: tuple[LiveParked, ...] = ()
     callbacks: tuple[LiveCallback, ...] = ()
+    campaigns: tuple[LiveCampaign, ...] = ()
     site: int = 0
     """Version of the site document that holds."""
 
@@ -218,18 +230,21 @@ class AgentAction(msgspec.Struct, frozen=True, tag=True):
     """What a button does to the agent's present call. Reply: `Done`, or refused with why."""
 
     agent: str
-    action: Literal["answer", "reject", "hold", "resume", "mute", "unmute", "hangup", "wrap_end"]
+    action: Literal[
+        "answer", "reject", "hold", "resume", "mute", "unmute", "hangup", "wrap_end", "wrap_longer"
+    ]
     call: str | None = None
     """The call the page showed; refused when it is no longer the agent's."""
 
 
 class AgentDial(msgspec.Struct, frozen=True, tag=True):
-    """Call an extension, or a number by a line or trunk; in the name of `queue`, whose number is
-    shown where the trunk allows it. Reply: `Done`, or refused with why."""
+    """Call an extension, or a number by a line or trunk; in the name of `campaign` or `queue`,
+    whose number is shown where the trunk allows it. Reply: `Done`, or refused with why."""
 
     agent: str
     number: str
     queue: str | None = None
+    campaign: str | None = None
 
 
 class AgentKeys(msgspec.Struct, frozen=True, tag=True):

@@ -149,7 +149,7 @@ def _no_person(site: Site) -> Iterator[Finding]:
             here = left.popleft()
             person = here.kind == "step" and site.steps[here.target].kind == "directory"
             for route in _ways(site, here):
-                person = person or route.kind in ("queue", "phone")
+                person = person or route.kind in ("queue", "phone", "site")
                 if route.kind in ("menu", "step") and route not in seen:
                     seen.add(route)
                     left.append(route)

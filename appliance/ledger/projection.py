@@ -55,6 +55,7 @@ from appliance.events import (
     Transfer,
     Unparked,
     WrapEnd,
+    WrapLonger,
     WrapStart,
     kind_of,
 )
@@ -492,6 +493,7 @@ _STEPS: Final[dict[type[Fact], Callable[[Any], tuple[str | None, str | None]]]] 
     MessageKept: lambda f: (f"box:{f.box}", None),
     MessageDropped: lambda f: (None, f.reason),
     WrapStart: lambda f: (_agent(f.agent), None),
+    WrapLonger: lambda f: (_agent(f.agent), f"{f.seconds} {f.reason}"),
     WrapEnd: lambda f: (_agent(f.agent), None),
     RecordingStarted: lambda f: (_agent(f.agent), f.recording),
     RecordingEnded: lambda f: (None, f.reason),

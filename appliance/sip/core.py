@@ -35,12 +35,13 @@ from appliance.sip.events import (
     SipConfig,
     Source,
     Target,
+    TrunkConfig,
     TrunkState,
     TrunkTarget,
     Unregistered,
 )
 from appliance.sip.flow import Flow, Hop
-from appliance.sip.headers import quote_string
+from appliance.sip.headers import HeaderError, number_of, quote_string
 from appliance.sip.incoming import IncomingLeg
 from appliance.sip.leg import Leg
 from appliance.sip.message import REASONS, Message, MessageError, body_of, parse
@@ -341,10 +342,11 @@ class Core:
             hop,
             client.uri(called),
             f"<sip:{called}@{host}>",
-            _sender(number or config.username, name, host),
+            _sender(None if target.withheld else number or config.username, name, host),
             quote(config.username or "centrala", safe="+"),
             make_offer(hop.flow.local_host),
             now,
+            _identity(config, number or config.username, host, target),
         )
         call.add(leg)
         return 0
@@ -568,6 +570,7 @@ class Core:
                 hop.flow.local_host,
                 hop.flow.transport,
                 source[0],
+                _waited(request) if caller.kind == "trunk" else None,
             )
         )
 
@@ -646,6 +649,28 @@ def _unacceptable(request: Message) -> tuple[int, list[tuple[str, str]]] | None:
     if request.get("contact") is None or request.get("contact") == "*":
         return 400, []
     return None
+
+
+def _identity(
+    config: TrunkConfig, number: str | None, host: str, target: TrunkTarget
+) -> list[tuple[str, str]]:
+    """What a trunk is told of the caller besides From, and that it is to be kept back (RFC 3323,
+    RFC 3325 section 9)."""
+    headers = list(target.headers)
+    if number is not None and config.identity != "from":
+        header = f"p-{config.identity}-identity"
+        headers.append((header, f"<sip:{quote(number, safe='+*')}@{host}>"))
+    if target.withheld:
+        headers.append(("privacy", "id"))
+    return headers
+
+
+def _waited(request: Message) -> int | None:
+    """Seconds of a day at most; anything else was not written by one of us."""
+    try:
+        return number_of(request.get("x-queue-wait") or "", 86_400)
+    except HeaderError:
+        return None
 
 
 def _sender(number: str | None, name: str | None, host: str) -> str:

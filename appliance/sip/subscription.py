@@ -51,8 +51,9 @@ class Package:
 
 PACKAGES: Final[dict[str, Package]] = {
     "message-summary": Package("application/simple-message-summary", own=True, unasked=True),
+    "dialog": Package("application/dialog-info+xml"),
 }
-"""By the name in Event (RFC 3842)."""
+"""By the name in Event (RFC 3842, RFC 4235)."""
 
 
 class Document(Protocol):

@@ -87,7 +87,8 @@ class SipReferDone:
 
 @dataclass(frozen=True, slots=True)
 class SipInvite:
-    """Call a phone (`trunk` None, `target` an extension) or a number through a trunk."""
+    """Call a phone (`trunk` None, `target` an extension) or a number through a trunk. With
+    `withheld` the trunk is told the caller, those called are not."""
 
     sip: str
     target: str
@@ -95,6 +96,8 @@ class SipInvite:
     caller: str | None
     caller_name: str | None
     port: int
+    withheld: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

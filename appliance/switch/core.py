@@ -27,6 +27,7 @@ from appliance.switch import (
     dialling,
     features,
     heard,
+    lamps,
     line_door,
     messages,
     parking,
@@ -151,7 +152,7 @@ class Switch:
         """The facts and actions since the last call."""
         w = self.w
         facts, actions = w.facts, w.actions
-        w.facts, w.actions = [], []
+        w.facts, w.actions, w.lit_mark = [], [], (0, 0)
         return facts, actions
 
     def take_published(self) -> list[Action]:
@@ -182,6 +183,7 @@ class Switch:
                 w.fact(fact)
             w.over.clear()
         messages.light(w)
+        lamps.light(w)
 
     def _call_time(self, call: Call) -> None:
         w = self.w

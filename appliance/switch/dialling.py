@@ -184,6 +184,34 @@ def _dial_outside(w: World, call: Call, destination: Destination) -> None:
     next_line(w, call, "no_line")
 
 
+def dial_site(w: World, call: Call, site_id: str) -> None:
+    """Pass a caller on to another office. The owner of the document chose the number, so nobody's
+    permissions are asked; the day's ceiling holds."""
+    there = w.site.sites[site_id]
+    payer = f"site:{site_id}"
+    kind = w.plan.kind(there.number, w.site.office.area)[0]
+    shown = None
+    if there.keep_caller:
+        shown = numbers.WITHHELD if call.caller is None else call.caller
+    attempt = call.attempt = Attempt(
+        "b",
+        w.now + there.ring_s * 1000,
+        number=there.number,
+        payer=payer,
+        kind=kind,
+        left=[(line, there.number) for line in numbers.spread(w.site, there.lines)],
+        caller_id=shown,
+    )
+    if there.tell_wait:
+        waited = (w.now - call.came if call.came else 0) // 1000
+        attempt.headers = (("x-queue-wait", str(min(max(0, waited), 86_400))),)
+    if w.spending.exceeded(w.site.numbering.ceiling, payer, kind, w.now):
+        w.fact(DialRefused(at=w.now, by=payer, number=there.number, reason="ceiling", call=call.id))
+        dial_failed(w, call, "forbidden")
+        return
+    next_line(w, call, "no_line")
+
+
 def next_line(w: World, call: Call, cause: str) -> None:
     """Try the lines that are left, the first that can be had; `cause` is why the last one could
     not, or that there was none."""
@@ -215,8 +243,16 @@ def _seize(w: World, call: Call, attempt: Attempt, line: str, number: str) -> bo
         reachable, _ = w.trunks.get(line, (not settings.registration, ""))
         if not free_channel(w, line) or (not reachable and not attempt.emergency):
             return False
-        wanted = attempt.caller_id or _own_number(w, attempt.payer)
-        found = invite(w, call, f"trunk:{line}", number, trunk=line, agent=None, caller_id=wanted)
+        found = invite(
+            w,
+            call,
+            f"trunk:{line}",
+            number,
+            trunk=line,
+            agent=None,
+            caller_id=_shown(w, attempt),
+            headers=attempt.headers,
+        )
         if found is None:
             return False
         leg = found
@@ -244,9 +280,11 @@ def _seize(w: World, call: Call, attempt: Attempt, line: str, number: str) -> bo
     return True
 
 
-def _own_number(w: World, payer: str) -> str | None:
-    person = w.site.people.get(payer.removeprefix("agent:"))
-    return None if person is None else person.caller_id
+def _shown(w: World, attempt: Attempt) -> tuple[str | None, ...]:
+    """What those called are to see, best first. Emergency services see a number to call back."""
+    person = w.site.people.get(attempt.payer.removeprefix("agent:"))
+    wanted = (attempt.caller_id, None if person is None else person.caller_id)
+    return tuple(one for one in wanted if not (attempt.emergency and one == numbers.WITHHELD))
 
 
 def _line_leg(w: World, call: Call, desk: LineDesk) -> Leg:
@@ -419,6 +457,9 @@ def dial_failed(w: World, call: Call, cause: str) -> None:
             desk.call = None
             w.tell(acd.Engaged(desk.id, False))
     if call.back_to is not None and _back(w, call):
+        return
+    if call.after is not None:
+        w.requeue.append(call)
         return
     box = None if attempt is None else messages.takes(w.site, attempt.for_desk, cause)
     if box is not None and not (call.passed_on and call.last_queue is not None):

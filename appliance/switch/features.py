@@ -23,6 +23,7 @@ from appliance.switch import (
     pickup,
     routing,
     supervise,
+    wrap_up,
 )
 from appliance.switch.actions import CheckPin
 from appliance.switch.calls import answer_caller, hold, resume
@@ -209,9 +210,25 @@ def _setting(w: World, call: Call, name: Feature, rest: str) -> None:
         case "ready":
             w.tell(acd.SetState(desk.id, "ready"))
         case "pause":
-            w.tell(acd.SetState(desk.id, "not_ready", next(iter(w.site.pause_reasons), None)))
+            w.tell(acd.SetState(desk.id, "not_ready", _reason(w, rest)))
+        case "wrap_longer":
+            wrap_up.longer(w, desk)
+        case "wrap_end":
+            if w.acd.agent(desk.id).phase != "wrap":
+                raise Cannot("There is no wrap-up to end.")
+            w.tell(acd.WrapDone(desk.id))
         case "sign_out":
             _leave_phone(w, call, desk)
+
+
+def _reason(w: World, rest: str) -> str | None:
+    """The first reason for a pause, or the one with the number that follows the code."""
+    reasons = w.site.pause_reasons
+    if not rest:
+        return next(iter(reasons), None)
+    if not (rest.isascii() and rest.isdigit() and 1 <= int(rest) <= len(reasons)):
+        raise Cannot(f"There is no reason {rest} for a pause.")
+    return reasons[int(rest) - 1]
 
 
 def _leave_phone(w: World, call: Call, desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 
 from appliance.events import Answered, DialEnded, Direction, LineReleased, LineSeized
 from appliance.media import protocol as p
@@ -189,10 +190,11 @@ def invite(
     *,
     trunk: str | None,
     agent: str | None,
-    caller_id: str | None = None,
+    caller_id: Iterable[str | None] = (),
+    headers: tuple[tuple[str, str], ...] = (),
 ) -> Leg | None:
-    """Ring a SIP phone or a number through a trunk; None when no RTP port is free. `caller_id` is
-    the number of ours that a trunk should show."""
+    """Ring a SIP phone or a number through a trunk; None when no RTP port is free. The first of
+    `caller_id` that the trunk shows is shown; `headers` are told it besides."""
     port = w.ports.take()
     if port is None:
         return None
@@ -213,12 +215,13 @@ def invite(
             port=port,
         ),
     )
-    caller, name = call.caller, call.caller_name
+    caller, name, withheld = call.caller, call.caller_name, False
     if trunk is not None:
-        caller, name = numbers.caller_id(w.site, trunk, caller_id, call.caller), None
+        shown = numbers.caller_id(w.site, trunk, caller_id, call.caller)
+        caller, name, withheld = shown.number, None, shown.withheld
     w.media(p.OpenRtp(leg.id, w.site.sip.host, port, near=_near(leg)))
     assert leg.sip is not None
-    w.act(SipInvite(leg.sip, target, trunk, caller, name, port))
+    w.act(SipInvite(leg.sip, target, trunk, caller, name, port, withheld, headers))
     return leg
 
 

@@ -27,6 +27,7 @@ from appliance.ledger.projection import MessageRow
 from appliance.live import LiveAlarm
 from appliance.media import protocol as p
 from appliance.numbering import Numbering
+from appliance.sip.dialog_info import DialogInfo
 from appliance.sip.lockout import Lockout
 from appliance.sip.sdp import Offer, Session
 from appliance.sip.subscription import Published
@@ -128,6 +129,9 @@ class Attempt:
     left: list[tuple[str, str]] = field(default_factory=list)
     """Lines yet to be tried, with the number as each wants it."""
     caller_id: str | None = None
+    """Wanted by whoever calls; comes before the payer's own."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Told besides by trunks."""
     retry_at: int | None = None
     preempted: str | None = None
     hops: int = 0
@@ -209,6 +213,12 @@ class Call:
     """By a person: who waits for nobody then goes back to the queue it came from."""
     last_queue: str | None = None
     last_entry: str | None = None
+    after: str | None = None
+    """The route that follows when nobody is had where the call is going now."""
+    site_waited_ms: int = 0
+    """How long another office of ours says that the caller waited there before."""
+    from_site: bool = False
+    """Another office passed the call on: it is not sent to yet another one."""
     back_to: str | None = None
     """The party who passed the call on and gets it back when nobody answers."""
     orbit: str | None = None
@@ -306,6 +316,10 @@ class Desk:
     dnd: bool = False
     forward: dict[str, str] = field(default_factory=dict)
     """`always`, `busy`, `no_answer` -> number, for direct calls."""
+    longer_day: str = ""
+    """The office's day (ISO) that `longer_used` counts."""
+    longer_used: int = 0
+    """Longer wrap-ups taken on it."""
     accepts: str | None = None
     """The call-back that is being dialled and that the person takes as soon as it is answered."""
 
@@ -356,13 +370,21 @@ class World:
     """What the phones' lamps were told last."""
     lamps_stale: bool = True
     requeue: list[Call] = field(default_factory=list)
-    """Calls that somebody passed on to nobody: back to their queue at the end of the step."""
+    """Calls that were passed on to nobody: back to their queue, or where it leads, at the end of
+    the step."""
     wants_line: list[Call] = field(default_factory=list)
     """Emergency calls that wait for a line to be on-hook."""
     tokens: dict[int, tuple[str, Purpose, int]] = field(default_factory=dict)
     """Prompt token -> call, purpose, the menu's own token."""
     alarms: dict[str, LiveAlarm] = field(default_factory=dict)
     quality: QualityBook = field(default_factory=QualityBook)
+    lit: dict[str, DialogInfo] = field(default_factory=dict)
+    """What the lamps of extensions and parking places that are not free show."""
+    lamps_of: frozenset[str] = frozenset()
+    """All that have a lamp, by the document `lit_site`."""
+    lit_site: Site | None = None
+    lit_mark: tuple[int, int] = (0, 0)
+    """How many facts and actions of this step they know of."""
     recordings: dict[str, p.StartRecording] = field(default_factory=dict)
     """What is being recorded, as it was commanded last."""
     media_ready: bool = False

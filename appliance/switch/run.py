@@ -566,7 +566,7 @@ class Control:
         if action.trunk is None:
             target = PhoneTarget(action.target)
         else:
-            target = TrunkTarget(action.trunk, action.target)
+            target = TrunkTarget(action.trunk, action.target, action.withheld, action.headers)
         port = action.port
         leg = self.switch.w.by_sip.get(action.sip)
 
@@ -849,6 +849,7 @@ def _sip_config(site: Site, secrets: Secrets) -> SipConfig:
                 username=trunk.username,
                 secret=secrets.trunk(trunk_id),
                 registration=trunk.registration,
+                identity=trunk.identity,
                 verify=trunk.verify,
                 tls_only=trunk.srtp == "required",
             )

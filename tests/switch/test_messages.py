@@ -58,7 +58,11 @@ def said(office: Office) -> None:
 
 
 def lamp(office: Office, phone: str) -> tuple[int, int]:
-    told = [one for one in office.all(act.SipPublish) if one.resource == phone]
+    told = [
+        one
+        for one in office.all(act.SipPublish)
+        if (one.package, one.resource) == ("message-summary", phone)
+    ]
     assert told[-1].state is not None
     document = told[-1].state.document
     assert isinstance(document, MessageSummary)

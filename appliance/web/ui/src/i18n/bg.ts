@@ -63,6 +63,8 @@ export const bg: Messages = {
   "duty.next_not_ready": "След това обаждане: не е готов",
   "duty.starting": "Звукът се пуска …",
   "duty.not_agent": "Не сте агент в никоя опашка. Администратор ви добавя в документа на обекта.",
+  "duty.missed": "пропуснати обаждания",
+  "duty.missed_text": "Пропуснахте няколко обаждания подред и сега не получавате нови. Изберете „Готов“, когато се върнете.",
 
   "call.none": "Сега няма обаждане.",
   "call.none_ready": "Следващото обаждане ще звъни тук.",
@@ -140,6 +142,8 @@ export const bg: Messages = {
   "wrap.text": "Време за бележки. Следващото обаждане идва, когато свърши.",
   "wrap.left": "Оставащо време",
   "wrap.done": "Готово",
+  "wrap.longer": "По-дълго довършване",
+  "wrap.longer_left": "още {n} днес",
 
   "dial.title": "Обадете се",
   "dial.number": "Номер или вътрешен",
@@ -147,6 +151,8 @@ export const bg: Messages = {
   "dial.transfer_title": "Прехвърляне на разговора",
   "dial.transfer": "Прехвърли",
   "dial.invalid": "Номерът има само цифри, *, # и + отпред.",
+  "dial.as": "От името на",
+  "dial.as_myself": "Лично",
 
   "audio.title": "Звук",
   "audio.mic": "Микрофон",
@@ -373,6 +379,7 @@ export const bg: Messages = {
   "fact.q_leave": "Напусна {who}: {what}",
   "fact.wrap_start": "{who} започна довършване",
   "fact.wrap_end": "{who} приключи довършването",
+  "fact.wrap_longer": "{who} удължи довършването ({what})",
   "fact.recording_started": "Записът започна",
   "fact.recording_ended": "Записът приключи ({what})",
   "fact.other": "{kind} {who} {what}",

@@ -62,6 +62,8 @@ export const en = {
   "duty.next_not_ready": "After this call: not ready",
   "duty.starting": "Starting the sound …",
   "duty.not_agent": "You are not an agent of any queue. An administrator adds you in the site document.",
+  "duty.missed": "missed calls",
+  "duty.missed_text": "You missed several calls in a row and get none now. Choose Ready when you are back.",
 
   "call.none": "No call now.",
   "call.none_ready": "The next call rings here.",
@@ -139,6 +141,8 @@ export const en = {
   "wrap.text": "Time for notes. The next call comes when it is over.",
   "wrap.left": "Time left",
   "wrap.done": "Done",
+  "wrap.longer": "Longer wrap-up",
+  "wrap.longer_left": "{n} left today",
 
   "dial.title": "Make a call",
   "dial.number": "Number or extension",
@@ -146,6 +150,8 @@ export const en = {
   "dial.transfer_title": "Transfer this call",
   "dial.transfer": "Transfer",
   "dial.invalid": "A number has only digits, *, # and a + in front.",
+  "dial.as": "In the name of",
+  "dial.as_myself": "Myself",
 
   "audio.title": "Sound",
   "audio.mic": "Microphone",
@@ -372,6 +378,7 @@ export const en = {
   "fact.q_leave": "Left {who}: {what}",
   "fact.wrap_start": "{who} began the wrap-up",
   "fact.wrap_end": "{who} finished the wrap-up",
+  "fact.wrap_longer": "{who} took a longer wrap-up ({what})",
   "fact.recording_started": "Recording began",
   "fact.recording_ended": "Recording ended ({what})",
   "fact.other": "{kind} {who} {what}",

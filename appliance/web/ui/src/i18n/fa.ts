@@ -63,6 +63,8 @@ export const fa: Messages = {
   "duty.next_not_ready": "پس از این تماس: غیرآماده",
   "duty.starting": "صدا راه‌اندازی می‌شود …",
   "duty.not_agent": "شما کارشناس هیچ صفی نیستید. مدیر شما را در سند دفتر اضافه می‌کند.",
+  "duty.missed": "تماس‌های بی‌پاسخ",
+  "duty.missed_text": "چند تماس پیاپی را پاسخ ندادید و اکنون تماسی نمی‌گیرید. وقتی برگشتید «آماده» را انتخاب کنید.",
 
   "call.none": "اکنون تماسی نیست.",
   "call.none_ready": "تماس بعدی این‌جا زنگ می‌زند.",
@@ -140,6 +142,8 @@ export const fa: Messages = {
   "wrap.text": "زمان یادداشت. تماس بعدی پس از پایان آن می‌آید.",
   "wrap.left": "زمان مانده",
   "wrap.done": "تمام شد",
+  "wrap.longer": "کار پایانی طولانی‌تر",
+  "wrap.longer_left": "امروز {n} بار دیگر",
 
   "dial.title": "تماس گرفتن",
   "dial.number": "شماره یا داخلی",
@@ -147,6 +151,8 @@ export const fa: Messages = {
   "dial.transfer_title": "انتقال این تماس",
   "dial.transfer": "انتقال",
   "dial.invalid": "شماره فقط رقم، * و # و یک + در آغاز دارد.",
+  "dial.as": "به نام",
+  "dial.as_myself": "خودم",
 
   "audio.title": "صدا",
   "audio.mic": "میکروفون",
@@ -373,6 +379,7 @@ export const fa: Messages = {
   "fact.q_leave": "{who} را ترک کرد: {what}",
   "fact.wrap_start": "{who} کار پایانی را آغاز کرد",
   "fact.wrap_end": "{who} کار پایانی را تمام کرد",
+  "fact.wrap_longer": "{who} کار پایانی را طولانی‌تر کرد ({what})",
   "fact.recording_started": "ضبط آغاز شد",
   "fact.recording_ended": "ضبط پایان یافت ({what})",
   "fact.other": "{kind} {who} {what}",

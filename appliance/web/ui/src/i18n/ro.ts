@@ -64,6 +64,8 @@ export const ro: Messages = {
   "duty.next_not_ready": "După acest apel: indisponibil",
   "duty.starting": "Se pornește sunetul …",
   "duty.not_agent": "Nu sunteți agent în nicio coadă. Un administrator vă adaugă în documentul sediului.",
+  "duty.missed": "apeluri ratate",
+  "duty.missed_text": "Ați ratat mai multe apeluri la rând și acum nu primiți niciunul. Alegeți Disponibil când reveniți.",
 
   "call.none": "Niciun apel acum.",
   "call.none_ready": "Următorul apel sună aici.",
@@ -141,6 +143,8 @@ export const ro: Messages = {
   "wrap.text": "Timp pentru note. Următorul apel vine când se termină.",
   "wrap.left": "Timp rămas",
   "wrap.done": "Gata",
+  "wrap.longer": "Finalizare mai lungă",
+  "wrap.longer_left": "încă {n} azi",
 
   "dial.title": "Sunați",
   "dial.number": "Număr sau interior",
@@ -148,6 +152,8 @@ export const ro: Messages = {
   "dial.transfer_title": "Transferați acest apel",
   "dial.transfer": "Transferă",
   "dial.invalid": "Un număr are doar cifre, *, # și un + în față.",
+  "dial.as": "În numele",
+  "dial.as_myself": "Eu",
 
   "audio.title": "Sunet",
   "audio.mic": "Microfon",
@@ -375,6 +381,7 @@ export const ro: Messages = {
   "fact.q_leave": "A părăsit {who}: {what}",
   "fact.wrap_start": "{who} a început finalizarea",
   "fact.wrap_end": "{who} a terminat finalizarea",
+  "fact.wrap_longer": "{who} și-a prelungit finalizarea ({what})",
   "fact.recording_started": "Înregistrarea a început",
   "fact.recording_ended": "Înregistrarea s-a încheiat ({what})",
   "fact.other": "{kind} {who} {what}",

@@ -65,6 +65,8 @@ export const ru: Messages = {
   "duty.next_not_ready": "После этого звонка: не готов",
   "duty.starting": "Включается звук …",
   "duty.not_agent": "Вы не оператор ни одной очереди. Администратор добавит вас в документ площадки.",
+  "duty.missed": "пропущенные звонки",
+  "duty.missed_text": "Вы пропустили несколько звонков подряд и сейчас их не получаете. Нажмите «Готов», когда вернётесь.",
 
   "call.none": "Сейчас звонка нет.",
   "call.none_ready": "Следующий звонок поступит сюда.",
@@ -142,6 +144,8 @@ export const ru: Messages = {
   "wrap.text": "Время для заметок. Следующий звонок поступит после него.",
   "wrap.left": "Осталось",
   "wrap.done": "Готово",
+  "wrap.longer": "Дольше на завершение",
+  "wrap.longer_left": "сегодня ещё {n}",
 
   "dial.title": "Позвонить",
   "dial.number": "Номер или внутренний",
@@ -149,6 +153,8 @@ export const ru: Messages = {
   "dial.transfer_title": "Перевести этот звонок",
   "dial.transfer": "Перевести",
   "dial.invalid": "В номере только цифры, *, # и + в начале.",
+  "dial.as": "От имени",
+  "dial.as_myself": "Лично",
 
   "audio.title": "Звук",
   "audio.mic": "Микрофон",
@@ -377,6 +383,7 @@ export const ru: Messages = {
   "fact.q_leave": "Вышел из очереди {who}: {what}",
   "fact.wrap_start": "{who}: начало завершения",
   "fact.wrap_end": "{who}: конец завершения",
+  "fact.wrap_longer": "{who}: завершение продлено ({what})",
   "fact.recording_started": "Запись началась",
   "fact.recording_ended": "Запись закончилась ({what})",
   "fact.other": "{kind} {who} {what}",

@@ -62,6 +62,8 @@ export const zh: Messages = {
   "duty.next_not_ready": "本次通话后：未就绪",
   "duty.starting": "正在启动声音…",
   "duty.not_agent": "您不是任何队列的坐席。请管理员在站点文件中添加您。",
+  "duty.missed": "漏接来电",
+  "duty.missed_text": "您连续漏接了几个来电，现在不再分配来电。回来后请选择“可以接听”。",
 
   "call.none": "当前没有通话。",
   "call.none_ready": "下一个来电会在这里振铃。",
@@ -139,6 +141,8 @@ export const zh: Messages = {
   "wrap.text": "用于做记录，结束后才会有下一个来电。",
   "wrap.left": "剩余时间",
   "wrap.done": "完成",
+  "wrap.longer": "延长话后处理",
+  "wrap.longer_left": "今天还可用 {n} 次",
 
   "dial.title": "拨打电话",
   "dial.number": "号码或分机",
@@ -146,6 +150,8 @@ export const zh: Messages = {
   "dial.transfer_title": "转接此通话",
   "dial.transfer": "转接",
   "dial.invalid": "号码只能包含数字、*、# 以及开头的 +。",
+  "dial.as": "以此名义",
+  "dial.as_myself": "本人",
 
   "audio.title": "声音",
   "audio.mic": "麦克风",
@@ -371,6 +377,7 @@ export const zh: Messages = {
   "fact.q_leave": "离开 {who}：{what}",
   "fact.wrap_start": "{who} 开始话后处理",
   "fact.wrap_end": "{who} 完成话后处理",
+  "fact.wrap_longer": "{who} 延长了话后处理（{what}）",
   "fact.recording_started": "录音开始",
   "fact.recording_ended": "录音结束（{what}）",
   "fact.other": "{kind} {who} {what}",
