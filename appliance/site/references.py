@@ -327,9 +327,10 @@ def _extensions(site: Site) -> Iterator[Problem]:
     for name, queue in site.queues.items():
         if queue.extension is not None:
             taken.append((queue.extension, f"queues.{name}.extension"))
-    taken += [
-        (orbit, f"features.orbits[{index}]") for index, orbit in enumerate(site.features.orbits)
-    ]
+    if "orbits" in site.features.model_fields_set:
+        taken += [
+            (orbit, f"features.orbits[{index}]") for index, orbit in enumerate(site.features.orbits)
+        ]
     prefix = site.numbering.outside_prefix
     for extension, path in taken:
         if extension in owners:

@@ -144,7 +144,7 @@ def dialled(w: World, call: Call, number: str) -> bool:
     """A phone dialled this; True when it was a code or a parking place and is dealt with."""
     if resolve(w.site, number).emergency:
         return False
-    if number in w.site.features.orbits:
+    if number in w.site.orbits:
         _do(w, call, lambda: _fetch(w, call, number), says=False)
         return True
     for name, code in w.site.features.codes.items():
