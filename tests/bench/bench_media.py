@@ -132,6 +132,10 @@ def _apart(engine: int, phones: int) -> None:
         os.sched_setaffinity(process, own)
 
 
+def _carried_out(event: Any, calls: int) -> bool:
+    return isinstance(event, p.MediaStats) and (event.legs, event.recordings) == (2 * calls, calls)
+
+
 async def _measure(folder: Path, calls: int, relay: bool, heard: bool) -> dict[str, float]:
     ports = _free_ports(2 * calls)
     program = compile_phones(folder)
@@ -179,6 +183,9 @@ async def _measure(folder: Path, calls: int, relay: bool, heard: bool) -> dict[s
         await client.drain()
         # The engine has its commands, but has it carried them out? Phones that speak before that
         # would be given a delay that takes a minute to go.
+        async with asyncio.timeout(30):
+            while not any(_carried_out(event, calls) for event in events):
+                await asyncio.sleep(0.1)
         await asyncio.sleep(2)
         phones.stdin.write(" ".join(map(str, ports)) + "\n")
         phones.stdin.flush()
