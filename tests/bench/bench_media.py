@@ -156,10 +156,13 @@ async def _measure(folder: Path, calls: int, relay: bool, heard: bool) -> dict[s
     _apart(engine.pid, phones.pid)
     client = MediaClient()
     events: list[Any] = []
+    ready = asyncio.Event()
 
     async def listen() -> None:
         async for event in client.events():
             events.append(event)
+            if _carried_out(event, calls):
+                ready.set()
 
     try:
         await client.connect(folder / "m.sock", patience=20)
@@ -184,8 +187,7 @@ async def _measure(folder: Path, calls: int, relay: bool, heard: bool) -> dict[s
         # The engine has its commands, but has it carried them out? Phones that speak before that
         # would be given a delay that takes a minute to go.
         async with asyncio.timeout(30):
-            while not any(_carried_out(event, calls) for event in events):
-                await asyncio.sleep(0.1)
+            await ready.wait()
         await asyncio.sleep(2)
         phones.stdin.write(" ".join(map(str, ports)) + "\n")
         phones.stdin.flush()
