@@ -117,9 +117,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from appliance.ivr.linter import lint
+    from appliance.site import shown
     from appliance.site.check import check
 
-    code, lines = check(options.file, lint)
+    code, lines = check(options.file, lint, shown.lint)
     print("\n".join(lines))
     return code
 

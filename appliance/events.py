@@ -19,6 +19,8 @@ Guarantees that the writers keep and the readers may rely on:
 - each `HoldOn` is closed by a `HoldOff` at the latest where the agent's part ends;
 - each `Dialled` is closed by one `DialEnded`, `ConsultStart` by `ConsultEnd`, `Parked` by
   `Unparked`, `SuperviseOn` by `SuperviseOff`, all before the call's `Disconnect`;
+- each `MessageStarted` is closed by one `MessageKept` or `MessageDropped`, before the call's
+  `Disconnect`; `MessageHeard` and `MessageDeleted` follow when they do;
 - each `CallbackRequested` is closed by exactly one `CallbackEnded`, each `CallbackDialled` by a
   `CallbackMissed` or that; a request outlives restarts;
 - after a crash the next start writes what is missing with reason or cause `system_failure`.
@@ -472,6 +474,68 @@ class MissedHandled(Fact):
     note: str = ""
 
 
+# --- recorded messages ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageStarted(Fact):
+    """A caller is leaving a message in `box`; its sound is that of `recording`. Shorter than
+    `least_ms` it is not kept."""
+
+    call: str
+    message: str
+    box: str
+    recording: str
+    path: str
+    least_ms: int
+    caller: str | None = None
+    caller_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageKept(Fact):
+    """The message lies in its box, new."""
+
+    call: str
+    message: str
+    box: str
+    recording: str
+    path: str
+    duration_ms: int
+    caller: str | None = None
+    caller_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageDropped(Fact):
+    """It was not kept: `short`, `silent`, `again` (the caller records it anew), or
+    `system_failure`."""
+
+    call: str
+    message: str
+    recording: str
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageHeard(Fact):
+    """Somebody heard the message, or says that it is `new` again."""
+
+    message: str
+    agent: str
+    new: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageDeleted(Fact):
+    """The message is gone from its box, and its sound from the disk."""
+
+    message: str
+    agent: str
+    path: str
+
+
 # --- agents ---------------------------------------------------------------------------------
 
 
@@ -493,6 +557,18 @@ class WrapStart(Fact):
     call: str
     entry: str
     queue: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrapLonger(Fact):
+    """The agent took so many seconds more for the wrap-up of this call, in the talk or after it."""
+
+    agent: str
+    call: str
+    entry: str
+    queue: str
+    seconds: int
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -600,8 +676,14 @@ FACTS: Final[tuple[type[Fact], ...]] = (
     CallbackMissed,
     CallbackEnded,
     MissedHandled,
+    MessageStarted,
+    MessageKept,
+    MessageDropped,
+    MessageHeard,
+    MessageDeleted,
     AgentState,
     WrapStart,
+    WrapLonger,
     WrapEnd,
     AgentSetting,
     HotDesk,

@@ -60,11 +60,17 @@ class LiveAgent(msgspec.Struct, frozen=True):
     call: LiveAgentCall | None = None
     wrap_until: int | None = None
     next_state: Literal["offline", "ready", "not_ready"] | None = None
+    wrap_longer: bool = False
+    """The wrap-up is longer than the queue's, by the agent's wish."""
+    longer_left: int = 0
+    """How often the agent may wish so again today."""
     dnd: bool = False
     forward: dict[str, str] = {}
     """`always`, `busy`, `no_answer` -> number."""
     phone: str | None = None
     """The desk phone that rings for the agent."""
+    messages: int = 0
+    """New ones in the agent's own box and in those they share."""
 
 
 class LiveWaiting(msgspec.Struct, frozen=True):
@@ -158,6 +164,13 @@ class LiveQueue(msgspec.Struct, frozen=True):
     not_ready: int
 
 
+class LiveCampaign(msgspec.Struct, frozen=True):
+    """Something that people call out for, under a number of its own."""
+
+    id: str
+    name: str
+
+
 class LiveAlarm(msgspec.Struct, frozen=True):
     """A problem as an object: what, where, what to do."""
 
@@ -188,6 +201,7 @@ class Live(msgspec.Struct, frozen=True, tag=True):
     alarms: tuple[LiveAlarm, ...]
     parked: tuple[LiveParked, ...] = ()
     callbacks: tuple[LiveCallback, ...] = ()
+    campaigns: tuple[LiveCampaign, ...] = ()
     site: int = 0
     """Version of the site document that holds."""
 
@@ -216,18 +230,21 @@ class AgentAction(msgspec.Struct, frozen=True, tag=True):
     """What a button does to the agent's present call. Reply: `Done`, or refused with why."""
 
     agent: str
-    action: Literal["answer", "reject", "hold", "resume", "mute", "unmute", "hangup", "wrap_end"]
+    action: Literal[
+        "answer", "reject", "hold", "resume", "mute", "unmute", "hangup", "wrap_end", "wrap_longer"
+    ]
     call: str | None = None
     """The call the page showed; refused when it is no longer the agent's."""
 
 
 class AgentDial(msgspec.Struct, frozen=True, tag=True):
-    """Call an extension, or a number by a line or trunk; in the name of `queue`, whose number is
-    shown where the trunk allows it. Reply: `Done`, or refused with why."""
+    """Call an extension, or a number by a line or trunk; in the name of `campaign` or `queue`,
+    whose number is shown where the trunk allows it. Reply: `Done`, or refused with why."""
 
     agent: str
     number: str
     queue: str | None = None
+    campaign: str | None = None
 
 
 class AgentKeys(msgspec.Struct, frozen=True, tag=True):
@@ -333,6 +350,21 @@ class HandleMissed(msgspec.Struct, frozen=True, tag=True):
     note: str = ""
 
 
+class MarkMessage(msgspec.Struct, frozen=True, tag=True):
+    """The agent heard a message, or wants it to be `new` again. Reply: `Done`."""
+
+    agent: str
+    message: str
+    new: bool = False
+
+
+class DeleteMessage(msgspec.Struct, frozen=True, tag=True):
+    """The message is to be gone, its sound too. Reply: `Done`."""
+
+    agent: str
+    message: str
+
+
 class AgentPeer(msgspec.Struct, frozen=True, tag=True):
     """The page's SDP offer for its audio. Reply: `PeerSdp`, or refused with why.
     `session` tells the pages of one agent apart; the newest has the audio."""
@@ -426,6 +458,8 @@ Request = (
     | BookCallback
     | CancelCallback
     | HandleMissed
+    | MarkMessage
+    | DeleteMessage
     | AgentPeer
     | AgentPresence
     | TakeSound

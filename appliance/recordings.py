@@ -47,6 +47,19 @@ def parts(path: Path) -> list[tuple[int, Path]]:
     return sorted(found)
 
 
+def heard(path: Path) -> Path:
+    """Where the recording that was begun as `path` lies as phones hear it, if it was ever asked
+    for. It goes with its day."""
+    return path.parent / ".heard" / path.name
+
+
+def everything(path: Path) -> list[Path]:
+    """All files that there are of the recording that was begun as `path`. Raises OSError."""
+    files = {file for _, file in parts(path)} | {heard(path)}
+    files |= {path.with_suffix(ending) for ending in MEDIA_TYPES}
+    return sorted(file for file in files if file.is_file())
+
+
 def finished(path: Path) -> Path | None:
     """The file of the recording that was begun as `path`, whatever its form is now; None when
     there is none. A finished one goes before what it was made from."""

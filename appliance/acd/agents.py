@@ -15,7 +15,7 @@ def set_state(room: Room, event: SetState) -> None:
     room.touch(agent)
     reason = event.reason if event.state == "not_ready" else None
     if event.state == "ready":
-        agent.misses = 0
+        agent.misses, agent.faulted = 0, False
         agent.rest_until = 0
         room.due.cancel(("rest", agent.id))
     talk = agent.talk
@@ -69,10 +69,12 @@ def released(room: Room, agent_id: str) -> None:
     queue = room.queues.get(talk.queue)
     wrap_ms = 0
     if queue is not None:
-        wrap_ms = queue.rules.wrap_up_s * 1000
+        rules = queue.rules
+        wrap_ms = rules.wrap_ups.get(agent_id, rules.wrap_up_s) * 1000
         member = queue.members.get(agent_id)
         if member is not None:
             member.talk_ms += room.now - talk.since
+    wrap_ms += talk.longer_ms
     talk.wrap_until = room.now + wrap_ms
     room.due.set(("wrap", agent_id), talk.wrap_until)
     room.touch(agent)
@@ -84,6 +86,19 @@ def released(room: Room, agent_id: str) -> None:
     signs_out = agent.pending is not None and agent.pending[0] == "offline"
     if wrap_ms == 0 or signs_out:
         staff.end_wrap(room, agent)
+
+
+def wrap_longer(room: Room, agent_id: str, ms: int) -> None:
+    """In the talk already: what comes after it will be longer."""
+    agent = room.agents.get(agent_id)
+    if agent is None or agent.talk is None:
+        return
+    talk = agent.talk
+    talk.longer_ms += ms
+    if talk.wrap_until is not None:
+        talk.wrap_until += ms
+        room.due.set(("wrap", agent_id), talk.wrap_until)
+    room.touch(agent)
 
 
 def wrap_done(room: Room, agent_id: str) -> None:

@@ -37,6 +37,7 @@ def enter(room: Room, event: Enter) -> None:
         came=room.now if event.since is None else min(event.since, room.now),
         announce_at=room.now,
         skill=event.skill,
+        overflows=event.overflow,
     )
     refusal = _admit(room, waiting, queue, event.parent, event.open)
     if queue is None or refusal is not None:
@@ -70,11 +71,12 @@ def _admit(
     if queue is None or queue.retired or not open_:
         return "closed"
     rules = queue.rules
-    if rules.overflow_to is not None and rules.overflow_unready and not queue.ready:
+    overflows = rules.overflow_to is not None and waiting.overflows
+    if overflows and rules.overflow_unready and not queue.ready:
         return "overflow"
     if rules.leave_when_empty and not queue.signed_in:
         return "no_agent"
-    if rules.overflow_to is not None and 0 < rules.overflow_waiting <= queue.callers:
+    if overflows and 0 < rules.overflow_waiting <= queue.callers:
         return "overflow"
     if 0 < rules.max_waiting <= queue.callers:
         return "full"
@@ -213,8 +215,12 @@ def desert(room: Room) -> None:
         if not overflows and not empty:
             continue
         for waiting in tuple(queue.line):
-            if waiting.link is None and not waiting.booked:
-                offers.give_up(room, waiting, "overflow" if overflows else "no_agent")
+            if waiting.link is not None or waiting.booked:
+                continue
+            if overflows and waiting.overflows:
+                offers.give_up(room, waiting, "overflow")
+            elif empty:
+                offers.give_up(room, waiting, "no_agent")
 
 
 # --- what callers are told ------------------------------------------------------------------

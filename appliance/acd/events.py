@@ -46,8 +46,9 @@ class Enter:
     transferred here. `open` False: the queue's hours say closed, the entry leaves at once.
     `position` is a wanted place in the queue (1 is next); it never passes a higher priority.
     `since` (UTC ms) is when the caller began to wait for this call, where that was earlier: in the
-    queue they were transferred from. It counts for the order alone. `skill` None takes the level
-    that the queue asks for.
+    queue they were transferred from. It counts for the order alone. `overflow` False: where the
+    queue overflows to did not take them, they stay. `skill` None takes the level that the queue
+    asks for.
     """
 
     call: str
@@ -60,6 +61,7 @@ class Enter:
     position: int | None = None
     since: int | None = None
     skill: int | None = None
+    overflow: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,15 @@ class WrapDone:
 
 
 @dataclass(frozen=True, slots=True)
+class WrapLonger:
+    """The agent wants so much more time after this call than the queue gives; in the talk
+    already, or in the wrap-up."""
+
+    agent: str
+    ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class QueuesChanged:
     """The site document changed. Waiting callers keep their place, whatever changed. Callers in a
     queue that is gone are served out by its old rules; agents who are gone finish their call and
@@ -194,5 +205,6 @@ Event = (
     | LinkFailed
     | Released
     | WrapDone
+    | WrapLonger
     | QueuesChanged
 )

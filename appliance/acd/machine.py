@@ -49,14 +49,15 @@ from appliance.acd.events import (
     Take,
     Unbook,
     WrapDone,
+    WrapLonger,
 )
-from appliance.acd.offers import AUTO_PAUSE_AFTER, AUTO_PAUSE_REASON, LINK_MS, REST_MS
+from appliance.acd.offers import AUTO_PAUSE_REASON, LINK_MS, REST_MS
 from appliance.acd.state import Agent, Member, Output, QueueState, Room
 from appliance.acd.strategies import Chooser, seeded
 from appliance.acd.views import AgentView, BookingView, QueueCounts, WaitingView
 from appliance.site.model import Queue
 
-__all__ = ["AUTO_PAUSE_AFTER", "AUTO_PAUSE_REASON", "LINK_MS", "REST_MS", "Acd", "Output"]
+__all__ = ["AUTO_PAUSE_REASON", "LINK_MS", "REST_MS", "Acd", "Output"]
 
 
 class Acd:
@@ -125,6 +126,8 @@ class Acd:
                 desk.released(room, agent)
             case WrapDone(agent):
                 desk.wrap_done(room, agent)
+            case WrapLonger(agent, ms):
+                desk.wrap_longer(room, agent, ms)
             case QueuesChanged(queues, agents):
                 self._change(queues, agents)
         return self._settle()
@@ -182,6 +185,7 @@ class Acd:
             queue=view.get("queue"),
             linked=agent.talk is not None and agent.talk.wrap_until is None,
             wrap_until=agent.talk.wrap_until if agent.talk else None,
+            longer_ms=agent.talk.longer_ms if agent.talk else 0,
             next_state=agent.pending[0] if agent.pending else None,
             booking=agent.booking.entry if agent.booking else None,
         )

@@ -14,9 +14,8 @@ from appliance.acd.state import Agent, Member, QueueState, Ringing, Room, Talk, 
 from appliance.acd.strategies import TURN, Ask, next_relaxation_ms, pick, required_level
 from appliance.events import LeaveReason, OfferResult
 
-AUTO_PAUSE_AFTER: Final = 3
-"""Offers missed or failed in a row before the agent is set to not ready."""
-AUTO_PAUSE_REASON: Final = "missed calls"
+AUTO_PAUSE_REASON: Final = "missed"
+"""Why the queues set an agent to not ready who misses offers (`Queue.auto_pause`)."""
 REST_MS: Final = 5_000
 """After an offer in vain the agent is left alone this long: a phone that refuses by itself (do not
 disturb) must not be rung in a tight loop."""
@@ -194,7 +193,7 @@ def linked(room: Room, entry: str) -> None:
     ringing = waiting.link
     agent = ringing.agent
     close_offer(room, ringing, "accepted")
-    agent.misses = 0
+    agent.misses, agent.faulted = 0, False
     agent.talk = Talk(waiting.call, waiting.entry, waiting.queue, room.now)
     queue = room.queue_of(waiting)
     member = queue.members.get(agent.id)
@@ -233,12 +232,24 @@ def refused(room: Room, ringing: Ringing, result: Refusal) -> None:
         waiting.prefer = None
         room.due.cancel(("prefer", waiting.entry))
     staff.rest(room, agent, room.now + REST_MS)
-    agent.misses = 0 if result == "rejected" else agent.misses + 1
+    _count_miss(agent, result)
     close_offer(room, ringing, result)
-    if agent.misses >= AUTO_PAUSE_AFTER:
-        agent.misses = 0
+    limit = room.queue_of(waiting).rules.auto_pause
+    if limit and agent.misses >= limit:
+        agent.misses, agent.faulted = 0, False
         if agent.state == "ready":
             staff.choose(room, agent, "not_ready", AUTO_PAUSE_REASON)
+
+
+def _count_miss(agent: Agent, result: Refusal) -> None:
+    """Who refuses is there. One failure of the phone or its network is nobody's miss; a phone that
+    goes on failing is no better for callers than an empty chair."""
+    if result == "rejected":
+        agent.misses, agent.faulted = 0, False
+    elif result == "failed" and not agent.faulted:
+        agent.faulted = True
+    else:
+        agent.misses += 1
 
 
 def close_offer(room: Room, ringing: Ringing, result: OfferResult) -> None:
@@ -314,7 +325,7 @@ def arm(room: Room, waiting: Waiting) -> None:
     rules, entry = room.queue_of(waiting).rules, waiting.entry
     if rules.max_wait_s:
         room.due.set(("max_wait", entry), waiting.since + rules.max_wait_s * 1000)
-    if rules.overflow_to is not None and rules.overflow_after_s:
+    if waiting.overflows and rules.overflow_to is not None and rules.overflow_after_s:
         room.due.set(("overflow", entry), waiting.since + rules.overflow_after_s * 1000)
     if waiting.prefer is not None:
         room.due.set(("prefer", entry), waiting.prefer_until)

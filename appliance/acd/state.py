@@ -58,6 +58,8 @@ class Waiting:
     """The level of agent that is needed at first, under strategy `skills`; None: the queue's."""
     need: int = 1
     """The level needed now."""
+    overflows: bool = True
+    """May leave for where the queue overflows to."""
     booked: bool = False
     dialled: bool = False
     kept: Agent | None = None
@@ -88,6 +90,8 @@ class Talk:
     queue: str
     since: int
     wrap_until: int | None = None
+    longer_ms: int = 0
+    """Asked for beyond the queue's wrap-up, one tap after the other."""
 
 
 @dataclass(slots=True, eq=False)
@@ -110,7 +114,9 @@ class Agent:
     rest_until: int = 0
     """No offers before this time."""
     misses: int = 0
-    """Offers missed or failed in a row."""
+    """Offers in a row that came to nothing by the agent's side."""
+    faulted: bool = False
+    """The one failure among them that is forgiven has been."""
     removed: bool = False
     """No longer in the site document; gone as soon as the present call is over."""
     shown: tuple[Phase, str | None] = ("offline", None)

@@ -30,6 +30,8 @@ class AgentView:
     queue: str | None = None
     linked: bool = False
     wrap_until: int | None = None
+    longer_ms: int = 0
+    """Of the wrap-up: what the agent asked for beyond the queue's."""
     next_state: AgentStateName | None = None
     booking: str | None = None
     """The call-back that this agent is kept free for."""

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from appliance.site.model import Language, Prompt
+from appliance.site.model import Language, Prompt, Record
 from appliance.site.routes import Route
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Said like a prompt: the sound of a recording, by the path that it was begun under."""
+
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +49,19 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Tape:
+    """What becomes of the message that the caller leaves: `start` it now, `stop` for now, `keep`
+    what there is, or drop it as `short`, `silent` or to be recorded `again`."""
+
+    do: Literal["start", "stop", "keep", "short", "silent", "again"]
+    step: Record
+
+
+@dataclass(frozen=True, slots=True)
 class Go:
     """The menus are done: `queue`, `phone` or `hangup`. Nothing follows."""
 
     route: Route
 
 
-Action = Say | Hush | Speaks | Ask | Go
+Action = Say | Hush | Speaks | Ask | Tape | Go

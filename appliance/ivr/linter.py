@@ -45,6 +45,7 @@ def lint(site: Site) -> list[Finding]:
         *_never_open(site),
         *_long(site),
         *_values(site),
+        *_boxes(site),
     ]
     return sorted(found, key=lambda finding: finding.severity != "error")
 
@@ -148,7 +149,7 @@ def _no_person(site: Site) -> Iterator[Finding]:
             here = left.popleft()
             person = here.kind == "step" and site.steps[here.target].kind == "directory"
             for route in _ways(site, here):
-                person = person or route.kind in ("queue", "phone")
+                person = person or route.kind in ("queue", "phone", "site")
                 if route.kind in ("menu", "step") and route not in seen:
                     seen.add(route)
                     left.append(route)
@@ -234,6 +235,16 @@ def _long(site: Site) -> Iterator[Finding]:
                 )
 
 
+def _boxes(site: Site) -> Iterator[Finding]:
+    for name, box in site.boxes.items():
+        if not (box.person or box.people or box.queues or box.phones):
+            yield Finding(
+                f"boxes.{name}",
+                "warning",
+                "only supervisors hear these messages; name a person, people or queues",
+            )
+
+
 def _values(site: Site) -> Iterator[Finding]:
     """Values that no step ever brings, and braces that are none."""
     known = set(KNOWN)
@@ -290,5 +301,8 @@ def prompts(site: Site) -> Iterator[tuple[str, Prompt]]:
         if step.kind == "news":
             for index, item in enumerate(step.items):
                 yield f"steps.{name}.items[{index}].prompt", item.prompt
+    for name, box in site.boxes.items():
+        if box.greeting:
+            yield f"boxes.{name}.greeting", box.greeting
     if site.recording.announce:
         yield "recording.announce", site.recording.announce

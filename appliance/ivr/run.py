@@ -22,11 +22,13 @@ from typing import Final, Literal
 
 from appliance.events import Fact, IvrIn, IvrKey, IvrOut
 from appliance.ivr.actions import Action, Ask, Go, Hush, Say, Speaks
+from appliance.ivr.leaving import Leaving
 from appliance.ivr.phrases import phrase
 from appliance.ivr.scene import Scene
-from appliance.ivr.steps import INTER_DIGIT_MS, Machine, State, Turn, machine_of
+from appliance.ivr.steps import INTER_DIGIT_MS, Machine, machine_of
+from appliance.ivr.turns import State, Turn
 from appliance.ivr.values import fill, with_clock
-from appliance.site.model import Language, LookUp, Menu, Prompt
+from appliance.site.model import Language, LookUp, Menu, Prompt, Step
 from appliance.site.routes import Route, parse_route
 
 LONGEST_SAY_MS: Final = 300_000
@@ -110,6 +112,15 @@ class MenuRun:
             self._speaking = False
             self._out.append(Hush())
         self._take(self._step.answered(values), now)
+        return self._flush()
+
+    def speaks(self, speaking: bool, now: int) -> Output:
+        """Whether the caller spoke in the last second; told while a message is recorded."""
+        if self.over or not isinstance(self._step, Leaving):
+            return []
+        turn = self._step.heard(speaking, now)
+        if turn is not None:
+            self._take(turn, now)
         return self._flush()
 
     def played(self, token: int, now: int) -> Output:
@@ -225,11 +236,13 @@ class MenuRun:
     # --- steps ------------------------------------------------------------------------------
 
     def _enter_step(self, step_id: str, now: int) -> None:
-        step = self._scene.steps.get(step_id)
+        self._enter_machine(step_id, self._scene.steps.get(step_id), now)
+
+    def _enter_machine(self, name: str, step: Step | None, now: int) -> None:
         if step is None or self._lost():
             self._follow(_HANGUP, now)
             return
-        self._menu_id = step_id
+        self._menu_id = name
         self._mode = "step"
         self._closed = False
         self._step = machine_of(step, self._state)
@@ -248,6 +261,8 @@ class MenuRun:
             if self._choices >= MAX_KEYS:
                 self._follow(_HANGUP, now)
                 return
+        if turn.tape is not None:
+            self._out.append(turn.tape)
         if self._state.language != self._spoken:
             self._spoken = self._state.language
             self._out.append(Speaks(self._spoken))
@@ -324,6 +339,9 @@ class MenuRun:
                 self._enter(route.target, now)
             case "step":
                 self._enter_step(route.target, now)
+            case "voicemail":
+                box = self._scene.boxes.get(route.target)
+                self._enter_machine(str(route), box, now)
             case "repeat" if self._lost():
                 self._follow(_HANGUP, now)
             case "repeat":

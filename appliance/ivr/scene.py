@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
 
-from appliance.site.model import Language, Menu, Site, Step
+from appliance.site.model import Language, Menu, Record, Site, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,12 @@ class Scene:
     language: Language = "en"
     caller: str | None = None
     called: str | None = None
+    boxes: Mapping[str, Record] = field(default_factory=dict)
+    """Box -> how messages are left there by a route."""
+    owners: Mapping[str, str] = field(default_factory=dict)
+    """Box -> name of the person whose it is."""
+    takes_messages: Callable[[str], bool] = lambda _box: True
+    """The box is not full, and there is room on the disk."""
 
 
 def scene_of(
@@ -42,6 +48,7 @@ def scene_of(
     language: Language,
     caller: str | None,
     called: str | None,
+    takes_messages: Callable[[str], bool] = lambda _box: True,
 ) -> Scene:
     """The scene of one call in this office."""
     people = {
@@ -59,4 +66,20 @@ def scene_of(
         language,
         caller,
         called,
+        {
+            name: Record(
+                box=name,
+                prompt=box.greeting,
+                longest_s=box.longest_s,
+                least_s=box.least_s,
+                silence_s=box.silence_s,
+            )
+            for name, box in site.boxes.items()
+        },
+        {
+            name: site.people[box.person].name
+            for name, box in site.boxes.items()
+            if box.person in site.people
+        },
+        takes_messages,
     )

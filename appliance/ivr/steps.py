@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
 
+from appliance.ivr.leaving import Leaving
 from appliance.ivr.names import matches
 from appliance.ivr.phrases import choose_language, choose_person, phrase, spell_name
-from appliance.ivr.scene import Scene
+from appliance.ivr.turns import State, Turn
 from appliance.site.model import (
     Branch,
     ChooseLanguage,
     Collect,
     Directory,
-    Language,
     LookUp,
     News,
     Prompt,
+    Record,
     Say,
     Step,
     When,
@@ -35,32 +35,6 @@ FEW_PEOPLE: Final = 4
 """So many names are read out; with more the caller is to key on."""
 LONGEST_VALUE: Final = 200
 MOST_VALUES: Final = 40
-
-
-@dataclass(slots=True)
-class State:
-    """What a run has learnt of its caller."""
-
-    scene: Scene
-    language: Language
-    values: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """Say this, then go on along `go`, or wait `wait_ms` for a key and then call `silent`. With
-    `ask` the answer of a program is waited for, so long at most. `keyed` is a whole entry for the
-    record, right or not."""
-
-    say: tuple[Prompt, ...] = ()
-    go: Route | None = None
-    wait_ms: int = 0
-    ask: LookUp | None = None
-    keyed: tuple[str, bool] | None = None
-    heard: bool = False
-    """A key was pressed: the caller does not go round by themselves."""
-    passes: bool = False
-    """That key is meant for what comes next."""
 
 
 class Machine(Protocol):
@@ -92,6 +66,8 @@ def machine_of(step: Step, state: State) -> Machine:
             return _LookingUp(step, state)
         case Directory():
             return _Finding(step, state)
+        case Record():
+            return Leaving(step, state)
 
 
 class _Deaf(ABC):

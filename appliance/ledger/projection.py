@@ -8,7 +8,7 @@ depend on the order of its facts either; a `CallRow` reads them in the order of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from appliance.events import (
@@ -36,6 +36,11 @@ from appliance.events import (
     LegQuality,
     LineReleased,
     LineSeized,
+    MessageDeleted,
+    MessageDropped,
+    MessageHeard,
+    MessageKept,
+    MessageStarted,
     Offer,
     OfferEnd,
     Parked,
@@ -50,6 +55,7 @@ from appliance.events import (
     Transfer,
     Unparked,
     WrapEnd,
+    WrapLonger,
     WrapStart,
     kind_of,
 )
@@ -137,6 +143,52 @@ class RecordingRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MessageRow:
+    """One message in a box. `path` as that of a recording."""
+
+    message: str
+    box: str
+    call: str
+    recording: str
+    path: str
+    at: int
+    duration_ms: int
+    caller: str | None = None
+    caller_name: str | None = None
+    heard_at: int | None = None
+    """None while it is new."""
+    heard_by: str | None = None
+
+
+def project_messages(facts: Iterable[Fact]) -> list[MessageRow]:
+    """The messages that are still in their boxes, oldest first; `facts` in order."""
+    rows: dict[str, MessageRow] = {}
+    for fact in facts:
+        match fact:
+            case MessageKept():
+                rows[fact.message] = MessageRow(
+                    message=fact.message,
+                    box=fact.box,
+                    call=fact.call,
+                    recording=fact.recording,
+                    path=fact.path,
+                    at=fact.at,
+                    duration_ms=fact.duration_ms,
+                    caller=fact.caller,
+                    caller_name=fact.caller_name,
+                )
+            case MessageHeard(message=message) if message in rows:
+                rows[message] = replace(
+                    rows[message],
+                    heard_at=None if fact.new else fact.at,
+                    heard_by=None if fact.new else fact.agent,
+                )
+            case MessageDeleted():
+                rows.pop(fact.message, None)
+    return sorted(rows.values(), key=lambda row: (row.at, row.message))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One station of a call's journey: what happened, to or by whom, and with what result."""
 
@@ -177,7 +229,8 @@ class CallRow:
     """From `answered_at` to the end without later waits in queues; None until the call ended."""
     outcome: str = "open"
     """`open`, `answered`, `system_failure`, the reason by which the last queue was left, or
-    `abandoned` (the caller hung up before anybody was asked), or the cause of the hang-up."""
+    `abandoned` (the caller hung up before anybody was asked), the cause of the hang-up, or
+    `voicemail`: nobody answered, and a message was left."""
     recordings: tuple[RecordingRow, ...] = ()
     steps: tuple[Step, ...] = ()
     quality: tuple[QualityRow, ...] = ()
@@ -259,6 +312,7 @@ def project_call(facts: Sequence[Stored]) -> CallRow | None:
     recordings: dict[str, RecordingStarted] = {}
     recorded: dict[str, RecordingEnded] = {}
     quality: list[QualityRow] = []
+    kept = False
     steps: list[Step] = []
     for _, fact in facts:
         step = _STEPS.get(type(fact))
@@ -281,6 +335,8 @@ def project_call(facts: Sequence[Stored]) -> CallRow | None:
                 recorded[fact.recording] = fact
             case LegQuality():
                 quality.append(quality_row(fact))
+            case MessageKept():
+                kept = True
             case Disconnect():
                 end = fact
     entries = [e for e in map(project_entry, by_entry.values()) if e is not None]
@@ -305,7 +361,7 @@ def project_call(facts: Sequence[Stored]) -> CallRow | None:
         agent=agent,
         wait_ms=sum(e.wait_ms or 0 for e in entries) if entries else None,
         talk_ms=talk_ms,
-        outcome=_outcome(end, answered_at, entries),
+        outcome=_outcome(end, answered_at, entries, kept=kept),
         recordings=tuple(recording_row(r, recorded.get(i)) for i, r in recordings.items()),
         steps=tuple(steps),
         quality=tuple(quality),
@@ -377,9 +433,13 @@ def _agent_of(fact: Connect | Bridged) -> str | None:
     return agents[-1] if agents else None
 
 
-def _outcome(end: Disconnect | None, answered_at: int | None, entries: Sequence[Entry]) -> str:
+def _outcome(
+    end: Disconnect | None, answered_at: int | None, entries: Sequence[Entry], *, kept: bool
+) -> str:
     if answered_at is not None:
         return "answered"
+    if kept and end is not None:
+        return "voicemail"
     if end is None:
         return "open"
     if end.cause == "system_failure":
@@ -429,7 +489,11 @@ _STEPS: Final[dict[type[Fact], Callable[[Any], tuple[str | None, str | None]]]] 
     CallbackRequested: lambda f: (f"queue:{f.queue}", f.number),
     CallbackDialled: lambda f: (f"queue:{f.queue}", str(f.attempt)),
     CallbackMissed: lambda f: (None, f.cause),
+    MessageStarted: lambda f: (f"box:{f.box}", None),
+    MessageKept: lambda f: (f"box:{f.box}", None),
+    MessageDropped: lambda f: (None, f.reason),
     WrapStart: lambda f: (_agent(f.agent), None),
+    WrapLonger: lambda f: (_agent(f.agent), f"{f.seconds} {f.reason}"),
     WrapEnd: lambda f: (_agent(f.agent), None),
     RecordingStarted: lambda f: (_agent(f.agent), f.recording),
     RecordingEnded: lambda f: (None, f.reason),

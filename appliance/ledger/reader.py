@@ -20,9 +20,11 @@ from appliance.ledger.errors import LedgerError
 from appliance.ledger.projection import (
     CallRow,
     Entry,
+    MessageRow,
     RecordingRow,
     project_call,
     project_entry,
+    project_messages,
     recording_row,
 )
 
@@ -238,6 +240,20 @@ class Reader:
                 (entry,),
             )
         return [fact for _, fact in _stored(sorted(rows))]
+
+    def messages(self, since_ms: int) -> list[MessageRow]:
+        """Messages kept since then that are still in their boxes, oldest first."""
+        with self._snapshot() as db:
+            rows = _rows(
+                db,
+                "SELECT seq, kind, body FROM facts INDEXED BY messages"
+                " WHERE kind IN ('message_kept', 'message_heard', 'message_deleted')"
+                " AND body ->> '$.message' IN ("
+                "  SELECT body ->> '$.message' FROM facts INDEXED BY messages_kept"
+                "  WHERE kind = 'message_kept' AND at >= ?) ORDER BY seq",
+                (since_ms,),
+            )
+        return project_messages(fact for _, fact in _stored(rows))
 
     def first_seq_at(self, at_ms: int) -> int:
         """About where the facts of this moment begin; some of before may be among them. Found by

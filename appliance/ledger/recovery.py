@@ -28,6 +28,9 @@ from appliance.events import (
     IvrOut,
     LineReleased,
     LineSeized,
+    MessageDropped,
+    MessageKept,
+    MessageStarted,
     Offer,
     OfferEnd,
     Parked,
@@ -53,6 +56,7 @@ _OPENS: Final[dict[type[Fact], Callable[[Any], Key]]] = {
     HoldOn: lambda f: ("hold", f.call, f.agent),
     Connect: lambda f: ("part", f.entry),
     WrapStart: lambda f: ("wrap", f.entry, f.agent),
+    MessageStarted: lambda f: ("message", f.message),
     RecordingStarted: lambda f: ("recording", f.recording),
     ConsultStart: lambda f: ("consult", f.call),
     Parked: lambda f: ("park", f.call),
@@ -68,6 +72,8 @@ _CLOSES: Final[dict[type[Fact], Callable[[Any], Key]]] = {
     HoldOff: lambda f: ("hold", f.call, f.agent),
     WrapStart: lambda f: ("part", f.entry),
     WrapEnd: lambda f: ("wrap", f.entry, f.agent),
+    MessageKept: lambda f: ("message", f.message),
+    MessageDropped: lambda f: ("message", f.message),
     RecordingEnded: lambda f: ("recording", f.recording),
     ConsultEnd: lambda f: ("consult", f.call),
     Unparked: lambda f: ("park", f.call),
@@ -77,7 +83,8 @@ _CLOSES: Final[dict[type[Fact], Callable[[Any], Key]]] = {
     Disconnect: lambda f: ("call", f.call),
 }
 _ORDER: Final = (
-    *("menu", "offer", "entry", "consult", "park", "watch", "hold", "part", "wrap", "recording"),
+    *("menu", "offer", "entry", "consult", "park", "watch", "hold", "part", "wrap", "message"),
+    "recording",
     *("dial", "line", "call"),
 )
 """The order in which things are closed: the inner ones first, the call's `Disconnect` last."""
@@ -91,6 +98,8 @@ class OpenState:
     agents: dict[str, tuple[int, AgentState]] = field(default_factory=dict)
     connected: dict[str, Connect] = field(default_factory=dict)
     """Entries whose wait is over but whose `QLeave` has not come yet."""
+    taped: dict[str, int] = field(default_factory=dict)
+    """Recordings of open messages that are complete -> milliseconds."""
     last_seq: int = 0
     last_at: int = 0
     """Time of the latest fact."""
@@ -118,6 +127,12 @@ class OpenState:
             else:
                 self.agents[fact.agent] = (seq, fact)
         self.stopped = kind is SystemStopped
+        if isinstance(fact, MessageStarted):
+            self.taped[fact.recording] = 0
+        elif isinstance(fact, MessageKept | MessageDropped):
+            self.taped.pop(fact.recording, None)
+        elif isinstance(fact, RecordingEnded) and fact.recording in self.taped:
+            self.taped[fact.recording] = fact.duration_ms
         if isinstance(fact, Connect):
             self.connected[fact.entry] = fact
         elif isinstance(fact, QLeave):
@@ -140,7 +155,7 @@ def missing_facts(
     `answered` at that moment. `durations`: recording id -> milliseconds found in the file.
     """
     at = max(open.last_at, min(open.alive_at, now))
-    durations = durations or {}
+    durations = {**open.taped, **(durations or {})}
     found = sorted(open.things.items(), key=lambda item: (_ORDER.index(item[0][0]), item[1][0]))
     facts: list[Fact] = []
     for key, (_, fact) in found:
@@ -210,6 +225,18 @@ def _closing(
             return [
                 WrapEnd(at=at, agent=fact.agent, call=fact.call, entry=fact.entry, queue=fact.queue)
             ]
+        case "message":
+            lasted = durations.get(fact.recording, 0)
+            ids = {
+                "call": fact.call,
+                "message": fact.message,
+                "recording": fact.recording,
+                "path": fact.path,
+            }
+            if not lasted or lasted < fact.least_ms:
+                return [MessageDropped(at=at, reason="system_failure", **ids)]
+            who = {"caller": fact.caller, "caller_name": fact.caller_name}
+            return [MessageKept(at=at, box=fact.box, duration_ms=lasted, **ids, **who)]
         case "recording":
             return [
                 RecordingEnded(

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 
 def expired_days(names: Iterable[str], today: date, keep_days: int) -> list[str]:
@@ -25,6 +26,13 @@ def expired_days(names: Iterable[str], today: date, keep_days: int) -> list[str]
         if day.isoformat() == name and day < last_kept:
             days.append(name)
     return sorted(days)
+
+
+def kept_since(now: int, zone: ZoneInfo, keep_days: int) -> int:
+    """The first moment, in UTC ms, of the oldest day that is kept."""
+    today = datetime.fromtimestamp(now / 1000, zone)
+    first = datetime.combine(today.date() - timedelta(days=keep_days), time(), zone)
+    return int(first.timestamp() * 1000)
 
 
 def delete_expired(folder: Path, today: date, keep_days: int) -> list[str]:

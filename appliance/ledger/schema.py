@@ -60,6 +60,11 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         ('callback_requested', 'callback_dialled', 'callback_missed', 'callback_ended');
     CREATE INDEX callbacks_requested ON facts(at) WHERE kind = 'callback_requested';
     """,
+    """
+    CREATE INDEX messages_kept ON facts(at) WHERE kind = 'message_kept';
+    CREATE INDEX messages ON facts(body ->> '$.message') WHERE kind IN
+        ('message_kept', 'message_heard', 'message_deleted');
+    """,
 )
 
 INSERT_GROUP: Final = """

@@ -94,6 +94,21 @@ class PromptStore:
                 raise ValueError(f"{source.name}: {problem}")
         return out
 
+    async def recorded(self, source: Path, out: Path) -> Path:
+        """A recording as the engine plays it, at `out`. Never raises for one that is broken."""
+        if not out.exists():
+            await self._make([{"kind": "upload", "source": str(source), "out": str(out)}])
+        return out if out.exists() else self._neutral()
+
+    def beep(self) -> Path:
+        """The tone after which callers speak."""
+        out = self.cache / "beep.wav"
+        if not out.exists():
+            self.cache.mkdir(parents=True, exist_ok=True)
+            t = np.arange(3200) / 8000
+            out.write_bytes(pcm_wav((3000 * np.sin(2 * np.pi * 1000 * t)).astype(np.int16)))
+        return out
+
     def _spoken(self, text: str, language: str) -> Path:
         voice = VOICES.get(language, language)
         return self.cache / f"{language}-{_hash(voice + chr(0) + text)}.wav"

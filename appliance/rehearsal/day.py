@@ -389,7 +389,11 @@ class Day:
             self._tell(p.LineOffHook(line))
 
     def _speak(self, action: act.Speak) -> None:
-        length = sum(_length_s(prompt, action.language) for prompt in action.prompts)
+        length = sum(
+            _length_s(prompt, action.language)
+            for prompt in action.prompts
+            if isinstance(prompt, Prompt)
+        )
         self._playing[action.leg] = action.token
         self._in(length, lambda: self._played(action.leg, action.token, "done"))
         leg = self.switch.w.legs.get(action.leg)

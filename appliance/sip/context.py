@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from appliance.sip.leg import Leg
     from appliance.sip.outgoing import OutgoingCall
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER"
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK, REFER, SUBSCRIBE"
 SERVER = ("server", "Centrala")
 
 

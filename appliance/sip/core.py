@@ -35,12 +35,13 @@ from appliance.sip.events import (
     SipConfig,
     Source,
     Target,
+    TrunkConfig,
     TrunkState,
     TrunkTarget,
     Unregistered,
 )
 from appliance.sip.flow import Flow, Hop
-from appliance.sip.headers import quote_string
+from appliance.sip.headers import HeaderError, number_of, quote_string
 from appliance.sip.incoming import IncomingLeg
 from appliance.sip.leg import Leg
 from appliance.sip.message import REASONS, Message, MessageError, body_of, parse
@@ -49,6 +50,7 @@ from appliance.sip.register import TrunkClient
 from appliance.sip.registrar import Registrar, SavedBinding
 from appliance.sip.sdp import Offer, SdpError
 from appliance.sip.session_timer import MIN_SE, too_short
+from appliance.sip.subscription import PACKAGES, Published, Subscriptions
 from appliance.sip.uri import bracketed, parse_uri, printable
 
 MAX_CALLS: Final = 500
@@ -63,14 +65,15 @@ MakeOffer = Callable[[str], str]
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What is alive, trunks' own requests left out. After the last call all but `bindings` come
-    down to 0."""
+    """What is alive, trunks' own requests left out. After the last call all but `bindings` and
+    `subscriptions` come down to 0."""
 
     calls: int
     dialogs: int
     transactions: int
     timers: int
     bindings: int
+    subscriptions: int = 0
 
 
 class Core:
@@ -87,6 +90,7 @@ class Core:
         self._registrar = Registrar()
         self._trunks: dict[str, TrunkClient] = {}
         self._admission = Admission(self._ctx, self._trunks)
+        self._subscriptions = Subscriptions(self._ctx, self._find_phone, self._registrar.contacts)
         self._stopping = False
         self._set_trunks(now)
 
@@ -185,6 +189,7 @@ class Core:
             len(ctx.transactions),
             len(ctx.timers),
             len(self._registrar),
+            len(self._subscriptions),
         )
 
     def reconfigure(self, config: SipConfig, now: int) -> None:
@@ -194,6 +199,7 @@ class Core:
         self._admission.configure()
         changed = {e for e, secret in old.phones.items() if config.phones.get(e) != secret}
         self._gone(self._registrar.remove(changed))
+        self._subscriptions.forget(changed, now)
         self._set_trunks(now)
 
     def shutdown(self, now: int) -> None:
@@ -213,6 +219,9 @@ class Core:
         return all(client.done for layer in layers for client in layer.clients.values())
 
     # --- the switch's side ------------------------------------------------------------------
+
+    def publish(self, package: str, resource: str, state: Published | None, now: int) -> None:
+        self._subscriptions.publish(package, resource, state, now)
 
     def registered(self, extension: str) -> bool:
         return bool(self._registrar.contacts(extension))
@@ -333,10 +342,11 @@ class Core:
             hop,
             client.uri(called),
             f"<sip:{called}@{host}>",
-            _sender(number or config.username, name, host),
+            _sender(None if target.withheld else number or config.username, name, host),
             quote(config.username or "centrala", safe="+"),
             make_offer(hop.flow.local_host),
             now,
+            _identity(config, number or config.username, host, target),
         )
         call.add(leg)
         return 0
@@ -395,6 +405,9 @@ class Core:
             leg.cancelled(now)
 
     def _in_dialog(self, request: Message, hop: Hop, source: tuple[str, int], now: int) -> None:
+        if request.method == "SUBSCRIBE" and request.to_tag in self._subscriptions:
+            self._subscribed_again(request, hop, source, now)
+            return
         leg = self._ctx.legs.get(request.to_tag)
         if leg is None or not _belongs(request, leg):
             self._ctx.reply(request, hop, 481)
@@ -411,7 +424,7 @@ class Core:
         method = request.method
         reply = self._ctx.reply
         if method == "REFER" or method not in (*_METHODS, "REGISTER", *_OTHER_METHODS):
-            status = {"REFER": 603, "SUBSCRIBE": 489, "NOTIFY": 489}.get(method, 501)
+            status = {"REFER": 603, "NOTIFY": 489}.get(method, 501)
             reply(request, hop, status, [("allow", ALLOW)] if status == 501 else None)
             return
         uri = request_uri(request)
@@ -426,10 +439,17 @@ class Core:
                 request,
                 hop,
                 200,
-                [("allow", ALLOW), ("accept", "application/sdp"), ("supported", "timer")],
+                [
+                    ("allow", ALLOW),
+                    ("accept", "application/sdp"),
+                    ("supported", "timer"),
+                    ("allow-events", ", ".join(PACKAGES)),
+                ],
             )
         elif method == "REGISTER":
             self._register(request, hop, source, now)
+        elif method == "SUBSCRIBE":
+            self._subscribed(request, hop, source, now)
         elif method == "INVITE":
             self._invited(request, hop, source, now)
         elif method in _OTHER_METHODS:
@@ -452,8 +472,32 @@ class Core:
         if outcome.fresh:
             count = len(self._registrar.contacts(extension))
             self._ctx.emit(Registered(extension, count, outcome.fresh))
+            self._subscriptions.registered(extension, outcome.fresh, now)
         if outcome.gone:
             self._ctx.emit(Unregistered(extension))
+
+    def _subscribed(self, request: Message, hop: Hop, source: tuple[str, int], now: int) -> None:
+        problem = self._subscriptions.refuse(request)
+        if problem is not None:
+            self._ctx.reply(request, hop, *problem)
+            return
+        extension = self._admission.phone_of(request, hop, now)
+        if extension is None:
+            return
+        server = self._ctx.transactions.open(request, hop)
+        place = self._phone_hop(request, hop, source)
+        self._subscriptions.subscribe(request, server, place, extension, now)
+
+    def _subscribed_again(
+        self, request: Message, hop: Hop, source: tuple[str, int], now: int
+    ) -> None:
+        problem = self._subscriptions.refuse(request)
+        if problem is not None:
+            self._ctx.reply(request, hop, *problem)
+            return
+        server = self._ctx.transactions.open(request, hop)
+        place = self._phone_hop(request, hop, source)
+        self._subscriptions.refresh(request, server, place, now)
 
     def _phone_hop(self, request: Message, hop: Hop, source: tuple[str, int]) -> Hop:
         """Where a phone wants its requests."""
@@ -526,6 +570,7 @@ class Core:
                 hop.flow.local_host,
                 hop.flow.transport,
                 source[0],
+                _waited(request) if caller.kind == "trunk" else None,
             )
         )
 
@@ -549,6 +594,7 @@ class Core:
         for extension in self._registrar.restore(known, self._ctx.config.port, now):
             contacts = self._registrar.contacts(extension)
             self._ctx.emit(Registered(extension, len(contacts), contacts[-1].hop.address))
+            self._subscriptions.registered(extension, "", now)
 
     def _udp_phones(self) -> set[str]:
         config = self._ctx.config
@@ -594,6 +640,28 @@ def _unacceptable(request: Message) -> tuple[int, list[tuple[str, str]]] | None:
     if request.get("contact") is None or request.get("contact") == "*":
         return 400, []
     return None
+
+
+def _identity(
+    config: TrunkConfig, number: str | None, host: str, target: TrunkTarget
+) -> list[tuple[str, str]]:
+    """What a trunk is told of the caller besides From, and that it is to be kept back (RFC 3323,
+    RFC 3325 section 9)."""
+    headers = list(target.headers)
+    if number is not None and config.identity != "from":
+        header = f"p-{config.identity}-identity"
+        headers.append((header, f"<sip:{quote(number, safe='+*')}@{host}>"))
+    if target.withheld:
+        headers.append(("privacy", "id"))
+    return headers
+
+
+def _waited(request: Message) -> int | None:
+    """Seconds of a day at most; anything else was not written by one of us."""
+    try:
+        return number_of(request.get("x-queue-wait") or "", 86_400)
+    except HeaderError:
+        return None
 
 
 def _sender(number: str | None, name: str | None, host: str) -> str:

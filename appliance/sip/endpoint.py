@@ -16,6 +16,7 @@ from appliance.sip.core import Core, MakeOffer, Stats
 from appliance.sip.events import Event, SipConfig, Target
 from appliance.sip.flow import Flow, Hop
 from appliance.sip.registrar import SavedBinding
+from appliance.sip.subscription import Published
 from appliance.sip.transport import Address, TcpConnection, UdpPort, route_to
 
 _log = logging.getLogger("centrala.sip")
@@ -207,6 +208,11 @@ class Endpoint:
 
     def registered(self, extension: str) -> bool:
         return self._core.registered(extension)
+
+    def publish(self, package: str, resource: str, state: Published | None) -> None:
+        """The state of something that phones subscribe to; None: it is no more."""
+        self._core.publish(package, resource, state, self._clock())
+        self._flush()
 
     def ring(self, call: str) -> None:
         """180 Ringing."""

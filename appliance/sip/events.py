@@ -34,10 +34,13 @@ class PhoneTarget:
 
 @dataclass(frozen=True, slots=True)
 class TrunkTarget:
-    """A number by way of a trunk."""
+    """A number by way of a trunk. `withheld`: those called are not to see the caller's number;
+    `headers` go into the INVITE as they are."""
 
     trunk: str
     number: str
+    withheld: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,9 @@ class TrunkConfig:
     registration: bool = False
     probe: bool = True
     """Without registration: ask each minute by OPTIONS whether the trunk is there."""
+    identity: Literal["from", "asserted", "preferred"] = "from"
+    """Where the caller's number stands besides From: P-Asserted-Identity or
+    P-Preferred-Identity (RFC 3325)."""
     verify: bool = True
     """Over TLS: its certificate must be good for `host`."""
     tls_only: bool = False
@@ -100,6 +106,9 @@ class Incoming:
     local_host: str
     transport: Transport
     remote_host: str = ""
+    waited_s: int | None = None
+    """How long another Centrala says that the caller waited there (X-Queue-Wait); only a trunk is
+    believed."""
 
 
 @dataclass(frozen=True, slots=True)

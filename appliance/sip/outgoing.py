@@ -20,7 +20,8 @@ _UNANSWERED_MS: Final = 10 * 60 * 1000
 
 
 class OutgoingLeg(Leg):
-    """The INVITE to one contact. `to` and `sender` are whole header values without tags."""
+    """The INVITE to one contact. `to` and `sender` are whole header values without tags,
+    `extra` more headers."""
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class OutgoingLeg(Leg):
         user: str,
         offer: str,
         now: int,
+        extra: list[tuple[str, str]] | None = None,
     ) -> None:
         super().__init__(ctx, call.key, source, credentials, source.kind == "phone")
         self._call = call
@@ -54,6 +56,7 @@ class OutgoingLeg(Leg):
                 ("allow", ALLOW),
                 ("supported", "timer"),
                 ("user-agent", SERVER[1]),
+                *(extra or ()),
                 ("content-type", "application/sdp"),
             ],
             body=body.encode(),

@@ -13,7 +13,7 @@ from appliance.site.load import diff
 from appliance.site.model import ModemLine, Site, Trunk
 from appliance.site.routes import parse_route
 
-_LIVE_OF_MODEMS: Final = ("name", "route", "number", "fax")
+_LIVE_OF_MODEMS: Final = ("name", "route", "number", "fax", "agc")
 _KEPT: Final = ("web", "demo", "media")
 _KEPT_OF_SIP: Final = ("host", "port", "udp", "tcp", "tls", "tls_port", "rtp_ports")
 _KEPT_OF_OFFICE: Final = ("country",)
@@ -61,6 +61,7 @@ def _leads(site: Site, text: str) -> bool:
         "menu": site.menus,
         "step": site.steps,
         "queue": site.queues,
+        "voicemail": site.boxes,
     }
     table = tables.get(route.kind)
     return table is None or route.target in table

@@ -19,6 +19,7 @@ _PATTERNS: Final = {
     model.EXTENSION_PATTERN: 'an extension has 2 to 6 digits between quotes: "201"',
     model.DIGITS_PATTERN: 'a key of a menu is 1 to 4 of 0-9 * #, between quotes: "1"',
     model.NUMBER_PATTERN: 'a number has up to 20 digits, + in front if need be: "+40215550100"',
+    model.SHOWN_PATTERN: 'a number has up to 20 digits, + in front if need be, or "withheld"',
     model.WAV_PATTERN: 'name a WAV file of the folder prompts/, for example "welcome.wav"',
     model.VARIABLE_PATTERN: "use small letters, digits and _ (at most 32), for example order_2",
     model.URL_PATTERN: 'write the whole address: "http://192.168.1.10/lookup"',
@@ -196,6 +197,8 @@ def _wanted(loc: tuple[int | str, ...]) -> str:
 _EXAMPLES: Final = {
     "name": '"Sales"',
     "route": '"menu:main"',
+    "lines": '["trunk1"]',
+    "number": '"+40215550100"',
     "device": '"/dev/serial/by-id/usb-..."',
     "host": '"sip.example.com"',
     "default": '"queue:sales"',

@@ -27,6 +27,7 @@ ID_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 EXTENSION_PATTERN: Final = r"^[0-9]{2,6}$"
 DIGITS_PATTERN: Final = r"^[0-9*#]{1,4}$"
 NUMBER_PATTERN: Final = r"^\+?[0-9]{1,20}$"
+SHOWN_PATTERN: Final = r"^(\+?[0-9]{1,20}|withheld)$"
 WAV_PATTERN: Final = r"^[A-Za-z0-9._-]{1,80}\.wav$"
 VARIABLE_PATTERN: Final = r"^[a-z][a-z0-9_]{0,31}$"
 URL_PATTERN: Final = r"^https?://[^\s\x00-\x1f@]{1,300}$"
@@ -67,6 +68,10 @@ Srtp = Literal["off", "allowed", "required"]
 Country = Literal["us", "gb", "fr", "de", "ro", "bg", "ir", "ru", "cn"]
 CallKind = Literal["local", "national", "international", "premium"]
 """What a call to the outside is; calls inside the office are always allowed."""
+
+
+Shown = Annotated[str, StringConstraints(pattern=SHOWN_PATTERN)]
+"""A number of ours that those called see, or `withheld`."""
 
 
 class Table(BaseModel):
@@ -145,7 +150,8 @@ class ModemLine(Table):
     device: Annotated[str, StringConstraints(pattern=DEVICE_PATTERN)]
     profile: Id = "auto"
     route: str
-    """Where a ring goes: `menu:<id>`, `queue:<id>` or `phone:<extension>`."""
+    """Where a ring goes: `menu:<id>`, `queue:<id>`, `phone:<extension>` or
+    `voicemail:<box>`."""
     number: Number | None = None
     cid_wait_s: Annotated[float, Field(ge=0, le=10)] = 3.0
     fax: str | None = None
@@ -177,6 +183,9 @@ class Trunk(Table):
     agc: bool = False
     """Even out how loud callers on it are. Providers keep their levels; gateways to analog lines
     often do not."""
+    identity: Literal["from", "asserted", "preferred"] = "from"
+    """How our number is told: in From alone, as most providers want it, or besides in
+    P-Asserted-Identity or P-Preferred-Identity (RFC 3325)."""
     any_caller_id: bool = False
     """The provider shows whatever number we send; otherwise only those of `numbers`."""
     srtp: Srtp = "off"
@@ -204,8 +213,8 @@ class Person(Table):
     language: Language | None = None
     calls: tuple[CallKind, ...] | None = None
     """What calls to the outside this person may make; without it `numbering.calls`."""
-    caller_id: Number | None = None
-    """The number shown outside, where the trunk allows it."""
+    caller_id: Shown | None = None
+    """The number shown outside, where the trunk allows it; "withheld" shows none."""
 
 
 class Phone(Table):
@@ -239,6 +248,11 @@ class Queue(Table):
     """How long such a caller waits for that agent alone. 0: only when free at once."""
     ring_s: Annotated[int, Field(ge=5, le=120)] = 20
     wrap_up_s: Annotated[int, Field(ge=0, le=3600)] = 15
+    wrap_ups: dict[Id, Annotated[int, Field(ge=0, le=3600)]] = {}
+    """The wrap-up of single agents, in seconds; `wrap_up_s` for whoever is not named."""
+    auto_pause: Annotated[int, Field(ge=0, le=20)] = 3
+    """An agent who misses so many offers in a row is set to not ready, reason "missed". 0: never.
+    One failure of the phone or its network does not count."""
     max_wait_s: Annotated[int, Field(ge=0, le=7200)] = 600
     """0: without limit."""
     max_waiting: Annotated[int, Field(ge=0, le=500)] = 20
@@ -248,7 +262,8 @@ class Queue(Table):
     then: str = "hangup"
     """Where a caller goes who leaves by timeout, full, no_agent or closed: a route or `hangup`."""
     overflow_to: str | None = None
-    """Where a caller goes who leaves by overflow: a route."""
+    """Where a caller goes who leaves by overflow: a route, `site:<id>` for another office. Who is
+    not taken there goes on to `then`, or back to their place when that is the end."""
     overflow_after_s: Annotated[int, Field(ge=0, le=7200)] = 0
     """Overflow after this wait. 0: never."""
     overflow_waiting: Annotated[int, Field(ge=0, le=500)] = 0
@@ -286,8 +301,58 @@ class Queue(Table):
     service_level_s: Annotated[int, Field(ge=1, le=600)] = 20
     short_abandon_s: Annotated[int, Field(ge=0, le=60)] = 5
     priority: Annotated[int, Field(ge=-10, le=10)] = 0
-    caller_id: Number | None = None
+    caller_id: Shown | None = None
     """Shown when its agents call out in its name, where the trunk allows it."""
+
+
+class Campaign(Table):
+    """Something that people call out for, under a number of its own."""
+
+    name: Label
+    caller_id: Shown
+    """Shown instead of the queue's, the person's or the trunk's own, where the trunk allows it."""
+
+
+class OtherSite(Table):
+    """Another office that takes over callers: a route as `site:<id>`."""
+
+    name: Label
+    number: Number
+    """As the lines want it; `numbering.rules` do not change it."""
+    lines: Annotated[tuple[Id, ...], Field(min_length=1, max_length=20)]
+    """Lines, trunks and names of `numbering.groups`, each tried when those before it fail."""
+    ring_s: Annotated[int, Field(ge=5, le=180)] = 30
+    keep_caller: bool = True
+    """Show the caller's own number there where a trunk has `any_caller_id`, else ours."""
+    tell_wait: bool = True
+    """Tell the other side by the header X-Queue-Wait how long the caller has waited here; some
+    providers refuse headers that they do not know."""
+
+
+BoxCause = Literal["busy", "no_answer", "away"]
+
+
+class Box(Table):
+    """Where messages lie: of one person, or shared by the agents of queues and by people. Without
+    any of them supervisors alone hear it."""
+
+    name: Label
+    person: Id | None = None
+    queues: tuple[Id, ...] = ()
+    people: tuple[Id, ...] = ()
+    phones: tuple[Extension, ...] = ()
+    """Phones whose lamp shows its messages too; the person's own always does."""
+    takes: tuple[BoxCause, ...] = ("busy", "no_answer", "away")
+    """Of a person: which calls for them end here. `busy` is also do not disturb and a call that
+    was rejected, `away` nobody signed in there. Empty: none by themselves."""
+    ring_s: Annotated[int, Field(ge=5, le=120)] = 25
+    """Of a person: how long they are rung before."""
+    greeting: Prompt | None = None
+    longest_s: Annotated[int, Field(ge=5, le=1800)] = 180
+    least_s: Annotated[int, Field(ge=0, le=60)] = 2
+    silence_s: Annotated[int, Field(ge=0, le=60)] = 8
+    most: Annotated[int, Field(ge=1, le=1000)] = 100
+    """A full box takes no more."""
 
 
 class MenuKey(Table):
@@ -435,8 +500,28 @@ class Directory(Table):
     failed: str
 
 
+class Record(Table):
+    """Let the caller leave a message in a box."""
+
+    kind: Literal["record"] = "record"
+    box: Id
+    prompt: Prompt | None = None
+    """Said before the tone; without it that the caller may speak after it."""
+    longest_s: Annotated[int, Field(ge=5, le=1800)] = 180
+    least_s: Annotated[int, Field(ge=0, le=60)] = 2
+    """Shorter ones are not kept."""
+    silence_s: Annotated[int, Field(ge=0, le=60)] = 8
+    """So much silence ends it. 0: no silence does."""
+    end_key: Literal["#", "*", ""] = "#"
+    review: bool = True
+    """Whoever ended it with the key may keep it or record it again."""
+    tries: Annotated[int, Field(ge=1, le=9)] = 3
+    """How often somebody is asked to speak who says nothing, or records it anew."""
+    go: str = "hangup"
+
+
 Step = Annotated[
-    Say | ChooseLanguage | Collect | Branch | LookUp | News | Directory,
+    Say | ChooseLanguage | Collect | Branch | LookUp | News | Directory | Record,
     Field(discriminator="kind"),
 ]
 
@@ -568,8 +653,11 @@ Feature = Literal[
     "forward_off",
     "sign_in",
     "sign_out",
+    "messages",
     "ready",
     "pause",
+    "wrap_longer",
+    "wrap_end",
 ]
 CODES: Final[dict[Feature, str]] = {
     "pickup": "*80",
@@ -585,8 +673,11 @@ CODES: Final[dict[Feature, str]] = {
     "forward_no_answer": "*75",
     "sign_in": "*31",
     "sign_out": "*32",
+    "messages": "*98",
     "ready": "*45",
     "pause": "*46",
+    "wrap_longer": "*47",
+    "wrap_end": "*48",
 }
 CallKey = Literal[
     "hold", "transfer", "consult", "conference", "swap", "cancel", "complete", "park", "mute"
@@ -622,6 +713,17 @@ class Features(Table):
     """Who hears that notice."""
 
 
+class WrapUp(Table):
+    """The longer wrap-up that an agent takes by one tap, to cool down or to finish the papers."""
+
+    longer_s: Annotated[int, Field(ge=10, le=3600)] = 120
+    """What one tap adds to the queue's `wrap_up_s`."""
+    longer_per_day: Annotated[int, Field(ge=0, le=100)] = 5
+    """So many taps for each agent and day, whatever the queue. 0: none."""
+    reason: Label = "Cool-down"
+    """What the books say of it."""
+
+
 Role = Literal["agent", "supervisor", "admin"]
 
 
@@ -640,13 +742,17 @@ class Site(Table):
     queues: dict[Id, Queue] = {}
     menus: dict[Id, Menu] = {}
     steps: dict[Id, Step] = {}
+    boxes: dict[Id, Box] = {}
     hours: dict[Id, Hours] = {}
+    sites: dict[Id, OtherSite] = {}
+    campaigns: dict[Id, Campaign] = {}
     recording: Recording = Recording()
     media: Media = Media()
     sip: Sip = Sip()
     web: Web = Web()
     numbering: Numbering = Numbering()
     features: Features = Features()
+    wrap_up: WrapUp = WrapUp()
     privacy: Privacy = Privacy()
     pause_reasons: tuple[Label, ...] = ("Break", "Lunch", "Training", "Paperwork")
     demo: bool = False

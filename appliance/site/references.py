@@ -13,7 +13,9 @@ from appliance.site.routes import RouteKind, parse_route
 if TYPE_CHECKING:
     from appliance.site.model import Site, When
 
-FROM_LINE: Final[frozenset[RouteKind]] = frozenset({"menu", "step", "queue", "phone"})
+FROM_LINE: Final[frozenset[RouteKind]] = frozenset(
+    {"menu", "step", "queue", "phone", "voicemail", "site"}
+)
 ONWARD: Final[frozenset[RouteKind]] = FROM_LINE | {"hangup"}
 FROM_KEY: Final[frozenset[RouteKind]] = ONWARD | {"repeat"}
 MIN_RTP_PORTS: Final = 20
@@ -25,9 +27,11 @@ def inconsistencies(site: Site) -> list[Problem]:
     return [
         *_routes(site),
         *_names(site),
+        *_boxes(site),
         *_queue_rules(site),
         *_extensions(site),
         *_codes(site),
+        *_shown(site),
         *_devices(site),
         *_ports(site),
     ]
@@ -51,7 +55,9 @@ def _routes(site: Site) -> Iterator[Problem]:
         "menu": ("menu", set(site.menus)),
         "step": ("step", set(site.steps)),
         "queue": ("queue", set(site.queues)),
+        "site": ("other site", set(site.sites)),
         "phone": ("phone or person with the extension", set(site.phones) | people),
+        "voicemail": ("box", set(site.boxes)),
     }
     for path, text, allowed in _all_routes(site):
         try:
@@ -157,6 +163,39 @@ def _names(site: Site) -> Iterator[Problem]:
     yield from _numbering(site)
 
 
+def _boxes(site: Site) -> Iterator[Problem]:
+    owners: dict[str, str] = {}
+    for name, box in site.boxes.items():
+        named = [("person", "person", box.person)] if box.person is not None else []
+        named += [(f"people[{i}]", "person", one) for i, one in enumerate(box.people)]
+        named += [(f"queues[{i}]", "queue", one) for i, one in enumerate(box.queues)]
+        named += [(f"phones[{i}]", "phone", one) for i, one in enumerate(box.phones)]
+        known: dict[str, Iterable[str]] = {
+            "person": site.people,
+            "queue": site.queues,
+            "phone": site.phones,
+        }
+        for path, what, one in named:
+            if one not in known[what]:
+                yield Problem(
+                    f"boxes.{name}.{path}",
+                    f'there is no {what} "{one}"; {nearest(one, known[what])}',
+                )
+        if box.person in owners:
+            yield Problem(
+                f"boxes.{name}.person",
+                f'"{box.person}" has boxes.{owners[box.person]} already; one is enough',
+            )
+        elif box.person is not None:
+            owners[box.person] = name
+    for name, step in site.steps.items():
+        if step.kind == "record" and step.box not in site.boxes:
+            yield Problem(
+                f"steps.{name}.box",
+                f'there is no box "{step.box}"; {nearest(step.box, site.boxes)}',
+            )
+
+
 def _numbering(site: Site) -> Iterator[Problem]:
     plan = site.numbering
     lists: list[tuple[str, tuple[str, ...], Iterable[str]]] = [
@@ -166,11 +205,14 @@ def _numbering(site: Site) -> Iterator[Problem]:
     lists += [(f"groups.{name}", lines, site.lines) for name, lines in plan.groups.items()]
     either = [*site.lines, *plan.groups]
     lists += [(f"rules[{i}].lines", rule.lines, either) for i, rule in enumerate(plan.rules)]
-    for path, names, known in lists:
+    for path, names, known in [
+        *((f"numbering.{path}", names, known) for path, names, known in lists),
+        *((f"sites.{name}.lines", there.lines, either) for name, there in site.sites.items()),
+    ]:
         for index, name in enumerate(names):
             if name not in known:
                 yield Problem(
-                    f"numbering.{path}[{index}]",
+                    f"{path}[{index}]",
                     f'there is no line or trunk "{name}"; {nearest(name, known)}',
                 )
     for name in plan.groups:
@@ -184,6 +226,34 @@ def _numbering(site: Site) -> Iterator[Problem]:
                 f"queues.{name}.callback",
                 "nobody can be called back: name the lines for calls out in numbering.outgoing",
             )
+
+
+def _shown(site: Site) -> Iterator[Problem]:
+    """Numbers to be shown outside that no line of the office can show."""
+    trunks = [line for line in site.lines.values() if line.kind == "trunk"]
+    wanted = [(f"people.{name}", one.caller_id) for name, one in site.people.items()]
+    wanted += [(f"queues.{name}", one.caller_id) for name, one in site.queues.items()]
+    wanted += [(f"campaigns.{name}", one.caller_id) for name, one in site.campaigns.items()]
+    for path, number in wanted:
+        if number is None or any(
+            number == "withheld"
+            or line.any_caller_id
+            or number == line.caller_id
+            or number in line.numbers
+            for line in trunks
+        ):
+            continue
+        if not trunks:
+            advice = (
+                "an analog line always shows the number that the exchange knows it by;"
+                " take this away, or call out by a SIP trunk"
+            )
+        else:
+            advice = (
+                f"no trunk may show {number}: name it in the trunk's numbers or caller_id, or set"
+                " any_caller_id = true where the provider shows whatever it is sent"
+            )
+        yield Problem(f"{path}.caller_id", advice)
 
 
 def _case(site: Site, path: str, case: When) -> Iterator[Problem]:
@@ -203,7 +273,12 @@ def _case(site: Site, path: str, case: When) -> Iterator[Problem]:
 def _queue_rules(site: Site) -> Iterator[Problem]:
     for name, queue in site.queues.items():
         path = f"queues.{name}"
-        for field, table in (("weights", queue.weights), ("levels", queue.levels)):
+        tables = (
+            ("weights", queue.weights),
+            ("levels", queue.levels),
+            ("wrap_ups", queue.wrap_ups),
+        )
+        for field, table in tables:
             for agent in table:
                 if agent not in queue.agents:
                     yield Problem(

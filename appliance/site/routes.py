@@ -7,20 +7,22 @@ from typing import Final, Literal
 
 from appliance.site.problems import short
 
-RouteKind = Literal["menu", "step", "queue", "phone", "hangup", "repeat"]
+RouteKind = Literal["menu", "step", "queue", "phone", "voicemail", "site", "hangup", "repeat"]
 _WITH_TARGET: Final[dict[str, RouteKind]] = {
     "menu": "menu",
     "step": "step",
     "queue": "queue",
     "phone": "phone",
+    "voicemail": "voicemail",
+    "site": "site",
 }
 _ALONE: Final[dict[str, RouteKind]] = {"hangup": "hangup", "repeat": "repeat"}
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`target` is the id of a menu, step or queue, or an extension; `hangup` and `repeat` have
-    none."""
+    """`target` is the id of a menu, step, queue, box or other site, or an extension; `hangup` and
+    `repeat` have none."""
 
     kind: RouteKind
     target: str = ""
@@ -38,6 +40,6 @@ def parse_route(text: str) -> Route:
     if kind in _ALONE and not colon:
         return Route(_ALONE[kind])
     raise ValueError(
-        f'"{short(text)}" is not a route; write menu:<id>, step:<id>, queue:<id>, phone:<extension>'
-        ' or "hangup"; in a menu also "repeat"'
+        f'"{short(text)}" is not a route; write menu:<id>, step:<id>, queue:<id>,'
+        ' phone:<extension>, voicemail:<box>, site:<id> or "hangup"; in a menu also "repeat"'
     )

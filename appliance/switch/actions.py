@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from appliance.ivr.actions import Recorded
 from appliance.media import protocol as media
+from appliance.sip.subscription import Published
 from appliance.site.model import Language, Prompt
 
 
@@ -26,7 +28,7 @@ class Speak:
 
     leg: int
     token: int
-    prompts: tuple[Prompt, ...]
+    prompts: tuple[Prompt | Recorded, ...]
     language: Language
 
 
@@ -85,7 +87,8 @@ class SipReferDone:
 
 @dataclass(frozen=True, slots=True)
 class SipInvite:
-    """Call a phone (`trunk` None, `target` an extension) or a number through a trunk."""
+    """Call a phone (`trunk` None, `target` an extension) or a number through a trunk. With
+    `withheld` the trunk is told the caller, those called are not."""
 
     sip: str
     target: str
@@ -93,6 +96,17 @@ class SipInvite:
     caller: str | None
     caller_name: str | None
     port: int
+    withheld: bool = False
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SipPublish:
+    """The state of something that phones subscribe to; None: it is no more."""
+
+    package: str
+    resource: str
+    state: Published | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +142,7 @@ Action = (
     | SipReanswer
     | SipInvite
     | SipReferDone
+    | SipPublish
     | CheckPin
     | AskProgram
 )

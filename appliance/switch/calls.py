@@ -19,7 +19,7 @@ from appliance.events import (
     SuperviseOff,
     Unparked,
 )
-from appliance.switch import wishes
+from appliance.switch import messages, wishes
 from appliance.switch.legs import answer, drop
 from appliance.switch.model import Call, Desk, Leg, Watcher, World
 from appliance.switch.voices import arrange, stop_recording
@@ -138,6 +138,8 @@ def end_call(
     call.attempt = None
     call.orbit_wanted = None
     w.pin_wanted.pop(call.id, None)
+    messages.close(w, call)
+    call.listening = None
     if call.menu is not None:
         w.keep_facts(call.menu.gone(w.now))
         call.menu = None

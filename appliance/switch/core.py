@@ -16,6 +16,7 @@ from appliance.acd import events as acd
 from appliance.acd.callback import CallBacks
 from appliance.acd.machine import Acd
 from appliance.events import Fact, RecordingEnded, SystemStopped, Transfer
+from appliance.ledger.projection import MessageRow
 from appliance.media import protocol as p
 from appliance.numbering import numbering
 from appliance.sip import events as sip
@@ -26,7 +27,10 @@ from appliance.switch import (
     dialling,
     features,
     heard,
+    lamps,
     line_door,
+    loudness,
+    messages,
     parking,
     queueing,
     requests,
@@ -136,6 +140,8 @@ class Switch:
                 times.append(call.menu.next_deadline())
             if call.wish is not None:
                 times.append(call.wish.next_deadline())
+            if call.listening is not None:
+                times.append(call.listening.deadline)
         times += [
             desk.absent_since + requests.ABSENT_MS
             for desk in w.desks.values()
@@ -147,14 +153,18 @@ class Switch:
         """The facts and actions since the last call."""
         w = self.w
         facts, actions = w.facts, w.actions
-        w.facts, w.actions = [], []
+        w.facts, w.actions, w.lit_mark = [], [], (0, 0)
         return facts, actions
 
     def _settle(self) -> None:
         """Let the acd take what it was told, then the call-backs, then close the calls that ended
         in this step."""
         w = self.w
-        while w.told or w.wishes or w.over or w.requeue:
+        while w.told or w.wishes or w.over or w.requeue or w.to_box:
+            while w.to_box:
+                call, box = w.to_box.pop()
+                if not call.ended:
+                    routing.go(w, call, f"voicemail:{box}")
             while w.requeue:
                 routing.requeue(w, w.requeue.pop())
             while w.told or w.wishes:
@@ -166,6 +176,8 @@ class Switch:
                 w.calls.pop(call.id, None)
                 w.fact(fact)
             w.over.clear()
+        messages.light(w)
+        lamps.light(w)
 
     def _call_time(self, call: Call) -> None:
         w = self.w
@@ -177,6 +189,8 @@ class Switch:
             callbacks.steps(w, call, call.wish.tick(w.now))
         if call.screened_until is not None and call.screened_until <= w.now:
             callbacks.screened(w, call)
+        if call.listening is not None:
+            features.listening(w, call, call.listening.tick(w.now))
         if call.live_by is not None and call.live_by <= w.now:
             calls.bridge_live(w, call)
         if call.parked_until is not None and call.parked_until <= w.now:
@@ -241,6 +255,18 @@ class Switch:
         w.now = now
         callbacks.carry_out(w, w.back.restore(past, now))
         callbacks.carry_out(w, w.back.rules(w.site.queues, now))
+        self._settle()
+
+    def remember_messages(self, rows: Iterable[MessageRow], now: int) -> None:
+        """What lay in the boxes before this start."""
+        self.w.now = now
+        messages.restore(self.w, rows)
+        self._settle()
+
+    def forget_messages(self, before: int, now: int) -> None:
+        """The recordings from before this moment are gone from the disk."""
+        self.w.now = now
+        messages.forget(self.w, before)
         self._settle()
 
     def restore(self, today: Iterable[Fact], now: int) -> None:
@@ -320,6 +346,9 @@ class Switch:
                 heard.tone(w, event)
             case p.FaxHeard():
                 heard.fax(w, event)
+            case p.LegLevel():
+                loudness.heard(w, event)
+                heard.level(w, event)
             case p.MachineHeard():
                 heard.machine(w, event)
             case p.PeerState():
@@ -370,6 +399,8 @@ class Switch:
                 routing.consent_heard(w, call)
         elif purpose == "wish" and call.wish is not None:
             callbacks.steps(w, call, call.wish.said(w.now))
+        elif purpose == "messages" and call.listening is not None:
+            features.listening(w, call, call.listening.said(w.now))
         elif purpose == "park":
             features.orbit_told(w, call, inner)
         elif purpose == "farewell":

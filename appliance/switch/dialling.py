@@ -12,7 +12,7 @@ from typing import Final
 from appliance.acd import events as acd
 from appliance.events import Dialled, DialRefused, Forwarded, LineBusy, LineSeized
 from appliance.media import protocol as p
-from appliance.switch import numbers
+from appliance.switch import messages, numbers
 from appliance.switch.calls import close_consult, end_call, engage, free_agent, free_agents
 from appliance.switch.dialplan import Destination, resolve
 from appliance.switch.legs import add_leg, drop, invite, show_ringing
@@ -94,6 +94,8 @@ def _dial_person(w: World, call: Call, desk: Desk) -> None:
     if why is None:
         _ring_person(w, call, desk)
     elif not _forwarded(w, call, desk, "busy" if why == "busy" else "no_answer"):
+        if call.attempt is not None:
+            call.attempt.for_desk = desk.id
         dial_failed(w, call, why)
 
 
@@ -105,6 +107,10 @@ def reachable(w: World, desk: Desk) -> bool:
 def _ring_person(w: World, call: Call, desk: Desk) -> None:
     assert call.attempt is not None
     call.attempt.for_desk = desk.id
+    box = messages.takes(w.site, desk.id, "no_answer")
+    if box is not None and call.attempt.until is not None:
+        sooner = w.now + w.site.boxes[box].ring_s * 1000
+        call.attempt.until = min(call.attempt.until, sooner)
     engage(w, call, desk.id)
     if desk.phone is not None:
         _dial_phone(w, call, f"agent:{desk.id}", desk.phone, desk.id)
@@ -178,6 +184,34 @@ def _dial_outside(w: World, call: Call, destination: Destination) -> None:
     next_line(w, call, "no_line")
 
 
+def dial_site(w: World, call: Call, site_id: str) -> None:
+    """Pass a caller on to another office. The owner of the document chose the number, so nobody's
+    permissions are asked; the day's ceiling holds."""
+    there = w.site.sites[site_id]
+    payer = f"site:{site_id}"
+    kind = w.plan.kind(there.number, w.site.office.area)[0]
+    shown = None
+    if there.keep_caller:
+        shown = numbers.WITHHELD if call.caller is None else call.caller
+    attempt = call.attempt = Attempt(
+        "b",
+        w.now + there.ring_s * 1000,
+        number=there.number,
+        payer=payer,
+        kind=kind,
+        left=[(line, there.number) for line in numbers.spread(w.site, there.lines)],
+        caller_id=shown,
+    )
+    if there.tell_wait:
+        waited = (w.now - call.came if call.came else 0) // 1000
+        attempt.headers = (("x-queue-wait", str(min(max(0, waited), 86_400))),)
+    if w.spending.exceeded(w.site.numbering.ceiling, payer, kind, w.now):
+        w.fact(DialRefused(at=w.now, by=payer, number=there.number, reason="ceiling", call=call.id))
+        dial_failed(w, call, "forbidden")
+        return
+    next_line(w, call, "no_line")
+
+
 def next_line(w: World, call: Call, cause: str) -> None:
     """Try the lines that are left, the first that can be had; `cause` is why the last one could
     not, or that there was none."""
@@ -209,8 +243,16 @@ def _seize(w: World, call: Call, attempt: Attempt, line: str, number: str) -> bo
         reachable, _ = w.trunks.get(line, (not settings.registration, ""))
         if not free_channel(w, line) or (not reachable and not attempt.emergency):
             return False
-        wanted = attempt.caller_id or _own_number(w, attempt.payer)
-        found = invite(w, call, f"trunk:{line}", number, trunk=line, agent=None, caller_id=wanted)
+        found = invite(
+            w,
+            call,
+            f"trunk:{line}",
+            number,
+            trunk=line,
+            agent=None,
+            caller_id=_shown(w, attempt),
+            headers=attempt.headers,
+        )
         if found is None:
             return False
         leg = found
@@ -238,9 +280,11 @@ def _seize(w: World, call: Call, attempt: Attempt, line: str, number: str) -> bo
     return True
 
 
-def _own_number(w: World, payer: str) -> str | None:
-    person = w.site.people.get(payer.removeprefix("agent:"))
-    return None if person is None else person.caller_id
+def _shown(w: World, attempt: Attempt) -> tuple[str | None, ...]:
+    """What those called are to see, best first. Emergency services see a number to call back."""
+    person = w.site.people.get(attempt.payer.removeprefix("agent:"))
+    wanted = (attempt.caller_id, None if person is None else person.caller_id)
+    return tuple(one for one in wanted if not (attempt.emergency and one == numbers.WITHHELD))
 
 
 def _line_leg(w: World, call: Call, desk: LineDesk) -> Leg:
@@ -413,6 +457,13 @@ def dial_failed(w: World, call: Call, cause: str) -> None:
             desk.call = None
             w.tell(acd.Engaged(desk.id, False))
     if call.back_to is not None and _back(w, call):
+        return
+    if call.after is not None:
+        w.requeue.append(call)
+        return
+    box = None if attempt is None else messages.takes(w.site, attempt.for_desk, cause)
+    if box is not None and not (call.passed_on and call.last_queue is not None):
+        w.to_box.append((call, box))
         return
     if call.a.state != "up":
         end_call(w, call, "callee" if cause in ("busy", "rejected") else "system", cause)

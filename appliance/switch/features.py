@@ -9,20 +9,24 @@ from typing import Final
 from appliance.acd import events as acd
 from appliance.events import HotDesk
 from appliance.ivr import phrases
+from appliance.ivr.listening import Turn
 from appliance.media import protocol as p
 from appliance.site.model import CallKey, Feature, Prompt
 from appliance.switch import (
     callbacks,
     consult,
+    messages,
     parking,
     parties,
     personal,
     pickup,
     routing,
     supervise,
+    wrap_up,
 )
 from appliance.switch.actions import CheckPin
 from appliance.switch.calls import answer_caller, hold, resume
+from appliance.switch.dialling import payer_of
 from appliance.switch.dialplan import resolve
 from appliance.switch.model import Call, Desk, Leg, World
 from appliance.switch.refusals import Cannot
@@ -46,6 +50,9 @@ def key(w: World, leg: Leg, digit: str, source: str) -> None:
     call = leg.call
     if call.menu is not None and leg is call.a:
         routing.carry_out(w, call, call.menu.key(digit, w.now))
+        return
+    if call.listening is not None and leg is call.a:
+        listening(w, call, call.listening.key(digit, w.now))
         return
     if leg is call.a and callbacks.key(w, call, digit):
         return
@@ -154,6 +161,8 @@ def _code(w: World, call: Call, name: Feature, rest: str) -> None:
             _do(w, call, lambda: _watch(w, call, name, rest), says=False)
         case "sign_in":
             _sign_in(w, call, rest)
+        case "messages":
+            _hear(w, call, rest)
         case _:
             _do(w, call, lambda: _setting(w, call, name, rest))
 
@@ -200,9 +209,25 @@ def _setting(w: World, call: Call, name: Feature, rest: str) -> None:
         case "ready":
             w.tell(acd.SetState(desk.id, "ready"))
         case "pause":
-            w.tell(acd.SetState(desk.id, "not_ready", next(iter(w.site.pause_reasons), None)))
+            w.tell(acd.SetState(desk.id, "not_ready", _reason(w, rest)))
+        case "wrap_longer":
+            wrap_up.longer(w, desk)
+        case "wrap_end":
+            if w.acd.agent(desk.id).phase != "wrap":
+                raise Cannot("There is no wrap-up to end.")
+            w.tell(acd.WrapDone(desk.id))
         case "sign_out":
             _leave_phone(w, call, desk)
+
+
+def _reason(w: World, rest: str) -> str | None:
+    """The first reason for a pause, or the one with the number that follows the code."""
+    reasons = w.site.pause_reasons
+    if not rest:
+        return next(iter(reasons), None)
+    if not (rest.isascii() and rest.isdigit() and 1 <= int(rest) <= len(reasons)):
+        raise Cannot(f"There is no reason {rest} for a pause.")
+    return reasons[int(rest) - 1]
 
 
 def _leave_phone(w: World, call: Call, desk: Desk) -> None:
@@ -244,23 +269,59 @@ def _watch(w: World, call: Call, mode: supervise.Mode, extension: str) -> None:
     supervise.attach(w, target, leg, of, mode)
 
 
+# --- messages -------------------------------------------------------------------------------
+
+
+def _hear(w: World, call: Call, rest: str) -> None:
+    """Alone: the messages of whoever sits at this phone; `<extension>*<PIN>`: of somebody else."""
+    if rest:
+        person = _ask_pin(w, call, rest)
+        if person is not None:
+            call.listens_as = person
+        return
+    if not messages.boxes_of(w.site, call.a.agent, call.a.phone):
+        _say_and_end(w, call, "refused")
+    elif answer_caller(w, call):
+        messages.listen_to(w, call, call.a.agent)
+
+
+def listening(w: World, call: Call, turn: Turn) -> None:
+    """Do what it wants, and call back who is to be called back."""
+    caller = messages.take(w, call, turn)
+    if caller is None:
+        return
+    plan = w.numbering
+    destination = resolve(w.site, caller)
+    if destination.kind == "unknown":
+        prefix = w.site.numbering.outside_prefix
+        destination = resolve(w.site, prefix + plan.dial(plan.key(caller) or caller))
+    call.called = caller
+    routing.send(w, call, destination, payer=payer_of(call.a))
+
+
 # --- the PIN --------------------------------------------------------------------------------
 
 
 def _sign_in(w: World, call: Call, rest: str) -> None:
     """`<extension>*<PIN>` from any desk phone."""
+    _ask_pin(w, call, rest)
+
+
+def _ask_pin(w: World, call: Call, rest: str) -> str | None:
+    """Have the PIN checked; whose it is, None when that is refused at once."""
     extension, _, pin = rest.partition("*")
     desk = next((d for d in w.desks.values() if d.person.extension == extension), None)
     phone = call.a.phone
     if desk is None or phone is None or not pin:
         _say_and_end(w, call, "refused")
-        return
+        return None
     if w.pins.locked_ms(phone, w.now) or w.pins.locked_ms(desk.id, w.now):
         w.fact(HotDesk(at=w.now, agent=desk.id, phone=phone, ok=False))
         _say_and_end(w, call, "refused")
-        return
+        return None
     w.pin_wanted[call.id] = desk.id
     w.act(CheckPin(call.id, desk.id, pin))
+    return desk.id
 
 
 def pin_checked(w: World, call_id: str, ok: bool) -> None:
@@ -274,6 +335,10 @@ def pin_checked(w: World, call_id: str, ok: bool) -> None:
         w.pins.failed(person, w.now)
         w.fact(HotDesk(at=w.now, agent=person, phone=phone, ok=False))
         _say_and_end(w, call, "refused")
+        return
+    if call.listens_as == person:
+        if answer_caller(w, call):
+            messages.listen_to(w, call, person)
         return
     holder = w.desks.get(call.a.agent or "")
     if holder is not None:

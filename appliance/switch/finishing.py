@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.media.finish import unfinished
-from appliance.recordings import Form, parts
+from appliance.recordings import Form, everything, parts
 
 log = logging.getLogger("centrala.switch")
 
@@ -38,11 +38,19 @@ class Finishing:
         self._waiting: dict[str, int] = {}
         """Paths relative to the data directory -> how often they were tried."""
         self._more = asyncio.Event()
+        self._unwanted: list[str] = []
         self.done = 0
 
     def add(self, path: str) -> None:
         """The recording that was begun as `path` is complete."""
         self._waiting.setdefault(path, 0)
+        self._more.set()
+
+    def discard(self, path: str) -> None:
+        """Nobody wants the recording that was begun as `path` any more: all of it goes, when no
+        process works on it."""
+        self._waiting.pop(path, None)
+        self._unwanted.append(path)
         self._more.set()
 
     async def run(self) -> None:
@@ -53,8 +61,18 @@ class Finishing:
             await self._more.wait()
             self._more.clear()
             await asyncio.sleep(GATHER_S)
+            await self._delete()
             if await self._work():
                 asyncio.get_running_loop().call_later(RETRY_S, self._more.set)
+
+    async def _delete(self) -> None:
+        unwanted, self._unwanted = self._unwanted, []
+        for path in unwanted:
+            self._waiting.pop(path, None)
+            try:
+                await asyncio.to_thread(_remove, self._data / path)
+            except OSError as error:
+                log.error("recording %s cannot be deleted: %s", path, error)
 
     async def _work(self) -> bool:
         """Let one process take all that wait; whether something has to be tried again."""
@@ -112,3 +130,8 @@ class Finishing:
             self._waiting[path] = tries
         else:
             log.error("recording %s stays as it is until the next start", path)
+
+
+def _remove(path: Path) -> None:
+    for file in everything(path):
+        file.unlink(missing_ok=True)

@@ -8,13 +8,13 @@ from typing import Final
 from appliance.acd import events as acd
 from appliance.media import protocol as p
 from appliance.site.routes import parse_route
-from appliance.switch import callbacks
+from appliance.switch import callbacks, messages
 from appliance.switch.actions import Hush
 from appliance.switch.calls import close_orbit, free_agents
 from appliance.switch.legs import drop
 from appliance.switch.model import Call, Leg, World
 from appliance.switch.parties import leave
-from appliance.switch.routing import go
+from appliance.switch.routing import carry_out, go
 from appliance.switch.transfer import let_go
 
 DIALLING_MS: Final = 60_000
@@ -54,6 +54,13 @@ def machine(w: World, event: p.MachineHeard) -> None:
         callbacks.screened(w, leg.call, machine=event.result == "machine")
 
 
+def level(w: World, event: p.LegLevel) -> None:
+    """Whether a caller speaks, once a second while they leave a message."""
+    leg = w.legs.get(event.leg)
+    if leg is not None and leg is leg.call.a and leg.call.tape is not None and leg.call.menu:
+        carry_out(w, leg.call, leg.call.menu.speaks(event.speaking, w.now))
+
+
 def fax(w: World, event: p.FaxHeard) -> None:
     """A fax machine has called: it goes where the line's `fax` says, from wherever it is now."""
     leg = w.legs.get(event.leg)
@@ -77,6 +84,7 @@ def _free(w: World, call: Call, leg: Leg, to: str) -> bool:
     if len(call.people) > 2 or call.consult is not None:
         return False
     w.act(Hush(leg.id))
+    messages.close(w, call)
     if call.menu is not None:
         route = parse_route(to)
         w.keep_facts(call.menu.gone(w.now, route.kind, route.target))

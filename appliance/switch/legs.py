@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 
 from appliance.events import Answered, DialEnded, Direction, LineReleased, LineSeized
 from appliance.media import protocol as p
@@ -163,11 +164,16 @@ def _near(leg: Leg) -> int | None:
 
 
 def listen(w: World, leg: Leg, *, keys: bool) -> None:
-    """Hear keys of this leg or not; of a line also the exchange's tones, and fax machines where
-    the site document says where they go."""
+    """Hear keys of this leg or not; of a line also the exchange's tones, how loud its callers are,
+    and fax machines where the site document says where they go."""
     settings = w.site.lines.get(leg.line or "")
     fax = settings is not None and settings.kind == "modem" and settings.fax is not None
-    w.media(p.Listen(leg.id, keys=keys, tones=leg.kind == "line", fax=fax and leg.incoming))
+    line = leg.kind == "line"
+    w.media(
+        p.Listen(
+            leg.id, keys=keys, tones=line, fax=fax and leg.incoming, level=line and leg.incoming
+        )
+    )
 
 
 def went_up(w: World, leg: Leg) -> None:
@@ -189,10 +195,11 @@ def invite(
     *,
     trunk: str | None,
     agent: str | None,
-    caller_id: str | None = None,
+    caller_id: Iterable[str | None] = (),
+    headers: tuple[tuple[str, str], ...] = (),
 ) -> Leg | None:
-    """Ring a SIP phone or a number through a trunk; None when no RTP port is free. `caller_id` is
-    the number of ours that a trunk should show."""
+    """Ring a SIP phone or a number through a trunk; None when no RTP port is free. The first of
+    `caller_id` that the trunk shows is shown; `headers` are told it besides."""
     port = w.ports.take()
     if port is None:
         return None
@@ -213,12 +220,13 @@ def invite(
             port=port,
         ),
     )
-    caller, name = call.caller, call.caller_name
+    caller, name, withheld = call.caller, call.caller_name, False
     if trunk is not None:
-        caller, name = numbers.caller_id(w.site, trunk, caller_id, call.caller), None
+        shown = numbers.caller_id(w.site, trunk, caller_id, call.caller)
+        caller, name, withheld = shown.number, None, shown.withheld
     w.media(p.OpenRtp(leg.id, w.site.sip.host, port, near=_near(leg)))
     assert leg.sip is not None
-    w.act(SipInvite(leg.sip, target, trunk, caller, name, port))
+    w.act(SipInvite(leg.sip, target, trunk, caller, name, port, withheld, headers))
     return leg
 
 

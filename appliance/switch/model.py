@@ -19,17 +19,23 @@ from appliance.acd.events import Event as AcdEvent
 from appliance.acd.events import Met
 from appliance.acd.machine import Acd
 from appliance.events import Direction, Disconnect, Fact
+from appliance.ivr.actions import Recorded
 from appliance.ivr.keep_place import KeepPlace
+from appliance.ivr.listening import Listening
 from appliance.ivr.run import MenuRun
+from appliance.ledger.projection import MessageRow
 from appliance.live import LiveAlarm
 from appliance.media import protocol as p
 from appliance.numbering import Numbering
+from appliance.sip.dialog_info import DialogInfo
 from appliance.sip.lockout import Lockout
 from appliance.sip.sdp import Offer, Session
+from appliance.sip.subscription import Published
 from appliance.site.hours import is_open
 from appliance.site.model import Language, Person, Prompt, Site
 from appliance.switch.actions import Action, HoldMusic, Media, Speak
 from appliance.switch.countries import Plan
+from appliance.switch.loudness import LoudnessBook
 from appliance.switch.ports import PortPool
 from appliance.switch.spending import Spending
 from appliance.switch.verdicts import QualityBook
@@ -40,7 +46,7 @@ for twice as long each time, up to a day."""
 
 LegKind = Literal["line", "sip", "peer"]
 LegState = Literal["idle", "ringing", "opening", "up", "closed"]
-Purpose = Literal["menu", "consent", "farewell", "queue", "notice", "park", "wish"]
+Purpose = Literal["menu", "consent", "farewell", "queue", "notice", "park", "wish", "messages"]
 WatchMode = Literal["listen", "whisper", "barge"]
 Slot = Literal["a", "b", "consult"]
 
@@ -124,6 +130,9 @@ class Attempt:
     left: list[tuple[str, str]] = field(default_factory=list)
     """Lines yet to be tried, with the number as each wants it."""
     caller_id: str | None = None
+    """Wanted by whoever calls; comes before the payer's own."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Told besides by trunks."""
     retry_at: int | None = None
     preempted: str | None = None
     hops: int = 0
@@ -155,6 +164,20 @@ class Watcher:
     mode: WatchMode
     takes_over: bool = False
     """As soon as the supervisor is on the line."""
+
+
+@dataclass(slots=True, eq=False)
+class Tape:
+    """The message that a caller is leaving."""
+
+    message: str
+    box: str
+    recording: str
+    path: str
+    least_ms: int
+    since: int
+    until: int | None = None
+    """When the recording was stopped; the caller may still want it another way."""
 
 
 @dataclass(slots=True, eq=False)
@@ -191,6 +214,12 @@ class Call:
     """By a person: who waits for nobody then goes back to the queue it came from."""
     last_queue: str | None = None
     last_entry: str | None = None
+    after: str | None = None
+    """The route that follows when nobody is had where the call is going now."""
+    site_waited_ms: int = 0
+    """How long another office of ours says that the caller waited there before."""
+    from_site: bool = False
+    """Another office passed the call on: it is not sent to yet another one."""
     back_to: str | None = None
     """The party who passed the call on and gets it back when nobody answers."""
     orbit: str | None = None
@@ -220,6 +249,11 @@ class Call:
     recordings: int = 0
     hops: int = 0
     ended: bool = False
+    tape: Tape | None = None
+    listening: Listening | None = None
+    """Somebody hears their messages."""
+    listens_as: str | None = None
+    """Whose messages those are; with a PIN, once it is right."""
     came: int = 0
     """From when the wait of this entry counts for the order."""
     wish: KeepPlace | None = None
@@ -283,6 +317,10 @@ class Desk:
     dnd: bool = False
     forward: dict[str, str] = field(default_factory=dict)
     """`always`, `busy`, `no_answer` -> number, for direct calls."""
+    longer_day: str = ""
+    """The office's day (ISO) that `longer_used` counts."""
+    longer_used: int = 0
+    """Longer wrap-ups taken on it."""
     accepts: str | None = None
     """The call-back that is being dialled and that the person takes as soon as it is answered."""
 
@@ -325,14 +363,30 @@ class World:
     """Wrong PINs by phone and by person."""
     pin_wanted: dict[str, str] = field(default_factory=dict)
     """Calls whose PIN is being checked -> the person."""
+    to_box: list[tuple[Call, str]] = field(default_factory=list)
+    """Calls for somebody who cannot be had: to their box at the end of the step."""
+    messages: dict[str, MessageRow] = field(default_factory=dict)
+    """What lies in the boxes."""
+    lamps: dict[str, Published] = field(default_factory=dict)
+    """What the phones' lamps were told last."""
+    lamps_stale: bool = True
     requeue: list[Call] = field(default_factory=list)
-    """Calls that somebody passed on to nobody: back to their queue at the end of the step."""
+    """Calls that were passed on to nobody: back to their queue, or where it leads, at the end of
+    the step."""
     wants_line: list[Call] = field(default_factory=list)
     """Emergency calls that wait for a line to be on-hook."""
     tokens: dict[int, tuple[str, Purpose, int]] = field(default_factory=dict)
     """Prompt token -> call, purpose, the menu's own token."""
     alarms: dict[str, LiveAlarm] = field(default_factory=dict)
     quality: QualityBook = field(default_factory=QualityBook)
+    lit: dict[str, DialogInfo] = field(default_factory=dict)
+    """What the lamps of extensions and parking places that are not free show."""
+    lamps_of: frozenset[str] = frozenset()
+    """All that have a lamp, by the document `lit_site`."""
+    lit_site: Site | None = None
+    lit_mark: tuple[int, int] = (0, 0)
+    """How many facts and actions of this step they know of."""
+    loudness: LoudnessBook = field(default_factory=LoudnessBook)
     recordings: dict[str, p.StartRecording] = field(default_factory=dict)
     """What is being recorded, as it was commanded last."""
     media_ready: bool = False
@@ -399,13 +453,17 @@ class World:
         self.say(call.a, prompts, purpose, inner)
 
     def say(
-        self, leg: Leg, prompts: tuple[Prompt, ...], purpose: Purpose = "notice", inner: int = 0
+        self,
+        leg: Leg,
+        prompts: tuple[Prompt | Recorded, ...],
+        purpose: Purpose = "notice",
+        inner: int = 0,
     ) -> None:
         """Play prompts to one leg."""
         token = self.number()
         self.tokens[token] = (leg.call.id, purpose, inner)
         language = leg.call.language
-        said = tuple(prompt.spoken(language) for prompt in prompts)
+        said = tuple(one.spoken(language) if isinstance(one, Prompt) else one for one in prompts)
         self.actions.append(Speak(leg.id, token, said, language))
 
     def is_open(self, hours_id: str, now: int) -> bool:

@@ -3,10 +3,11 @@ to the site document and the country's plan."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from appliance.site.model import CallKind, Site
+from appliance.site.model import CallKind, Site, Trunk
 from appliance.switch.countries import Plan
 
 _CLASSES: Final = {"X": "0123456789", "Z": "123456789", "N": "23456789"}
@@ -33,10 +34,7 @@ def way(site: Site, plan: Plan, number: str) -> Way:
     if rule is None:
         return Way(kind, tuple((line, number) for line in site.numbering.outgoing), abroad)
     sent = rule.prepend + number[rule.strip :]
-    names = rule.lines or site.numbering.outgoing
-    lines: dict[str, None] = {}
-    for name in names:
-        lines.update(dict.fromkeys(site.numbering.groups.get(name, (name,))))
+    lines = spread(site, rule.lines or site.numbering.outgoing)
     return Way(rule.kind or kind, tuple((line, sent) for line in lines), abroad)
 
 
@@ -49,6 +47,14 @@ def fits(pattern: str, number: str) -> bool:
         char == sign or char in _CLASSES.get(sign, "")
         for sign, char in zip(head, number, strict=False)
     )
+
+
+def spread(site: Site, names: Iterable[str]) -> tuple[str, ...]:
+    """Lines and trunks, with the names of `numbering.groups` written out."""
+    lines: dict[str, None] = {}
+    for name in names:
+        lines.update(dict.fromkeys(site.numbering.groups.get(name, (name,))))
+    return tuple(lines)
 
 
 def allowed(site: Site, payer: str) -> tuple[CallKind, ...]:
@@ -85,13 +91,31 @@ def emergency_lines(site: Site) -> tuple[str, ...]:
     return tuple(dict.fromkeys(wanted))
 
 
-def caller_id(site: Site, trunk: str, wanted: str | None, fallback: str | None) -> str | None:
-    """The number of ours that a trunk is sent: the wanted one where the trunk shows it."""
+WITHHELD: Final = "withheld"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The number of ours that a trunk is told, and whether those called may see it (RFC 3323)."""
+
+    number: str | None
+    withheld: bool = False
+
+
+def caller_id(site: Site, trunk: str, wanted: Iterable[str | None], fallback: str | None) -> Shown:
+    """The first of `wanted` that the trunk shows, else its own. "withheld" hides its own."""
     settings = site.lines[trunk]
     assert settings.kind == "trunk"
-    known = wanted is not None and (
-        settings.any_caller_id or wanted in settings.numbers or wanted == settings.caller_id
-    )
-    if known:
-        return wanted
-    return settings.caller_id or settings.username or fallback
+    own = settings.caller_id or settings.username or fallback
+    for number in wanted:
+        if number == WITHHELD:
+            return Shown(own, withheld=True)
+        if number is not None and shows(settings, number):
+            return Shown(number)
+    return Shown(own)
+
+
+def shows(trunk: Trunk, number: str) -> bool:
+    """Whether a trunk shows this number outside: the provider takes any, or it is one of its
+    own."""
+    return trunk.any_caller_id or number in trunk.numbers or number == trunk.caller_id

@@ -25,6 +25,8 @@ class SavedDesk(msgspec.Struct, frozen=True):
     dnd: bool = False
     forward: dict[str, str] = {}
     at_phone: str | None = None
+    longer_day: str = ""
+    longer_used: int = 0
 
 
 def set_dnd(w: World, desk: Desk, on: bool) -> None:
@@ -93,6 +95,7 @@ def sit(w: World, desk: Desk, phone: str | None, own: Call | None = None) -> Non
         desk.at_phone = phone
         w.fact(HotDesk(at=w.now, agent=desk.id, phone=phone))
         _reach(w, desk)
+    w.lamps_stale = True
     _displace(w)
     w.desks_changed = True
 
@@ -125,9 +128,16 @@ def _reach(w: World, desk: Desk) -> None:
 def saved(w: World) -> list[SavedDesk]:
     """Everybody who has set something."""
     return [
-        SavedDesk(desk.id, desk.dnd, dict(desk.forward), desk.at_phone)
+        SavedDesk(
+            desk.id,
+            desk.dnd,
+            dict(desk.forward),
+            desk.at_phone,
+            desk.longer_day,
+            desk.longer_used,
+        )
         for desk in w.desks.values()
-        if desk.dnd or desk.forward or desk.at_phone is not None
+        if desk.dnd or desk.forward or desk.at_phone is not None or desk.longer_used
     ]
 
 
@@ -143,6 +153,7 @@ def restore(w: World, desks: list[SavedDesk]) -> None:
                 if resolve(w.site, number).kind not in ("unknown", "queue")
             }
             desk.at_phone = one.at_phone if one.at_phone in w.site.phones else None
+            desk.longer_day, desk.longer_used = one.longer_day, one.longer_used
     _displace(w)
 
 

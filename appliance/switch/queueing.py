@@ -6,21 +6,25 @@ from collections.abc import Sequence
 
 from appliance.acd import actions as act
 from appliance.acd import events as acd
-from appliance.events import Connect, QLeave
+from appliance.acd.offers import AUTO_PAUSE_REASON
+from appliance.events import AgentState, Connect, QLeave
 from appliance.ivr import keep_place, phrases
+from appliance.site.routes import parse_route
 from appliance.switch import callbacks, wishes
 from appliance.switch.calls import SUSPEND_MS, suspend
 from appliance.switch.legs import answer, drop, invite
 from appliance.switch.model import Call, Leg, World
 from appliance.switch.parties import leave
-from appliance.switch.routing import go
+from appliance.switch.routing import BACK, go
 from appliance.switch.voices import arrange, music_of, stop_recording
 
 
 def carry_out(w: World, output: Sequence[object]) -> None:
     """Keep the acd's facts and do what it wants done."""
     for fact in output:
-        if isinstance(fact, Connect):
+        if isinstance(fact, AgentState):
+            _auto_paused(w, fact)
+        elif isinstance(fact, Connect):
             call = w.calls[fact.call]
             call.connected, call.waited_ms = True, w.now - call.entered_at
         elif isinstance(fact, QLeave):
@@ -39,6 +43,23 @@ def carry_out(w: World, output: Sequence[object]) -> None:
                 _leave(w, action)
             case act.Dial():
                 callbacks.turn(w, action)
+
+
+def _auto_paused(w: World, fact: AgentState) -> None:
+    """Somebody whom the queues set to not ready may not know it, nor may the team."""
+    key = f"missed:{fact.agent}"
+    if fact.reason != AUTO_PAUSE_REASON:
+        w.clear(key)
+        return
+    name = w.desks[fact.agent].person.name
+    w.alarm(
+        key,
+        "warning",
+        f"{name} misses calls and was set to not ready",
+        "Several offers in a row were not answered; callers go to the others.",
+        f"See whether {name} is there and the phone rings, then choose Ready on the agent's page"
+        " or by the phone's code.",
+    )
 
 
 def _ring(w: World, ring: act.Ring) -> None:
@@ -128,6 +149,11 @@ def _leave(w: World, leave: act.Leave) -> None:
         return
     call.entry = None
     call.linked_agent = None
+    if leave.reason == "overflow":
+        # Nobody is lost because another place does not take them.
+        queue = w.site.queues.get(leave.queue)
+        if queue is not None and parse_route(leave.to).kind == "site":
+            call.after = BACK if queue.then in ("hangup", leave.to) else queue.then
     go(w, call, leave.to or "hangup", why=leave.reason)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from appliance.acd import events as acd
 from appliance.numbering import numbering
 from appliance.site.model import Site
-from appliance.switch import callbacks, personal
+from appliance.switch import callbacks, loudness, personal
 from appliance.switch.countries import plans
 from appliance.switch.dialling import reachable
 from appliance.switch.model import Desk, World
@@ -19,7 +19,8 @@ from appliance.switch.model import Desk, World
 def reform(w: World, site: Site) -> None:
     """From here on this document holds. Lines on modems are those that it had at the start, see
     `appliance.site.effect`."""
-    w.site = site
+    old, w.site = w.site, site
+    loudness.lines_changed(w, old)
     w.plan, w.spending.zone = plans()[site.office.country], site.office.zone
     for name, person in site.people.items():
         desk = w.desks.get(name)
@@ -30,6 +31,7 @@ def reform(w: World, site: Site) -> None:
         if desk.door != before:
             w.tell(acd.Reachable(name, reachable(w, desk)))
     personal.phones_changed(w)
+    w.lamps_stale = True
     for name in [one for one in w.trunks if one not in site.lines]:
         del w.trunks[name]
         w.clear(f"trunk:{name}")

@@ -7,7 +7,16 @@ from typing import Final
 from appliance import live
 from appliance.acd import events as acd
 from appliance.media import protocol as p
-from appliance.switch import callbacks, consult, parking, personal, pickup, supervise
+from appliance.switch import (
+    callbacks,
+    consult,
+    messages,
+    parking,
+    personal,
+    pickup,
+    supervise,
+    wrap_up,
+)
 from appliance.switch.calls import end_call, engage, go_on, hold, open_call, resume
 from appliance.switch.dialling import party_failed, rung
 from appliance.switch.dialplan import resolve
@@ -44,7 +53,7 @@ def _carry_out(w: World, request: live.Request) -> str | None:
         case live.AgentAction():
             _action(w, _desk(w, request.agent), request)
         case live.AgentDial():
-            _dial(w, _desk(w, request.agent), request.number, request.queue)
+            _dial(w, _desk(w, request.agent), request)
         case live.AgentKeys():
             _keys(w, _desk(w, request.agent), request.digits)
         case live.AgentTransfer():
@@ -74,6 +83,10 @@ def _carry_out(w: World, request: live.Request) -> str | None:
             callbacks.cancel(w, request.callback, request.by)
         case live.HandleMissed():
             callbacks.handled(w, request.agent, request.number, request.note)
+        case live.MarkMessage():
+            messages.mark(w, request.message, request.agent, new=request.new)
+        case live.DeleteMessage():
+            messages.delete(w, request.message, request.agent)
         case live.AgentPresence():
             presence(w, _desk(w, request.agent), request.session, request.present)
         case _:
@@ -92,6 +105,9 @@ def _action(w: World, desk: Desk, request: live.AgentAction) -> None:
     call = desk.call
     if request.action == "wrap_end":
         w.tell(acd.WrapDone(desk.id))
+        return
+    if request.action == "wrap_longer":
+        wrap_up.longer(w, desk)
         return
     view = w.acd.agent(desk.id)
     if request.action == "answer" and callbacks.accept(w, desk):
@@ -145,7 +161,7 @@ def answer_direct(w: World, call: Call, leg: Leg) -> None:
     if leg is rung(call):
         call.attempt = None
         if leg is call.b:
-            call.back_to = None
+            call.back_to = call.after = None
     watcher = next((one for one in call.watchers if one.leg is leg), None)
     if watcher is not None:
         supervise.arrived(w, call, watcher)
@@ -163,7 +179,8 @@ def _leg_of(call: Call, desk: Desk) -> Leg:
     return call.a
 
 
-def _dial(w: World, desk: Desk, number: str, queue: str | None) -> None:
+def _dial(w: World, desk: Desk, request: live.AgentDial) -> None:
+    number = request.number
     destination = resolve(w.site, number)
     if destination.emergency and desk.call is not None:
         _emergency_in_a_call(w, desk.call, _leg_of(desk.call, desk), number)
@@ -177,6 +194,7 @@ def _dial(w: World, desk: Desk, number: str, queue: str | None) -> None:
     if desk.peer != "connected":
         raise Unwilling("Your microphone is not connected yet.")
     payer = f"agent:{desk.id}"
+    shown = _shown(w, request)
     if destination.kind in ("unknown", "outside"):
         check(w, destination, number, payer)
     call = open_call(
@@ -191,8 +209,17 @@ def _dial(w: World, desk: Desk, number: str, queue: str | None) -> None:
     w.legs[call.a.id] = call.a
     engage(w, call, desk.id)
     answer(w, call.a)
-    shown = w.site.queues[queue].caller_id if queue in w.site.queues else None
     send(w, call, destination, payer=payer, caller_id=shown)
+
+
+def _shown(w: World, request: live.AgentDial) -> str | None:
+    """The number that those called are to see for the campaign or queue that is named."""
+    site = w.site
+    if request.campaign is not None:
+        if request.campaign not in site.campaigns:
+            raise Unwilling(f"There is no campaign {request.campaign!r}.")
+        return site.campaigns[request.campaign].caller_id
+    return site.queues[request.queue].caller_id if request.queue in site.queues else None
 
 
 def _emergency_in_a_call(w: World, call: Call, leg: Leg, number: str) -> None:

@@ -12,10 +12,10 @@ from appliance.ivr.run import MenuRun
 from appliance.ivr.scene import QueueNow, scene_of
 from appliance.media import protocol as p
 from appliance.site.routes import Route, parse_route
-from appliance.switch import wishes
+from appliance.switch import messages, wishes
 from appliance.switch.actions import AskProgram, Hush
 from appliance.switch.calls import answer_caller, end_call
-from appliance.switch.dialling import dial
+from appliance.switch.dialling import dial, dial_site
 from appliance.switch.dialplan import Destination, resolve
 from appliance.switch.legs import listen
 from appliance.switch.model import Call, World
@@ -23,6 +23,9 @@ from appliance.switch.voices import arrange
 
 MAX_HOPS: Final = 10
 """Queues that send their callers to each other end here instead of going round for ever."""
+
+BACK: Final = "back"
+"""As a call's `after`: to its place in the queue that it left."""
 
 FAREWELLS: Final[Mapping[str, phrases.PhraseName]] = {
     "closed": "closed",
@@ -47,12 +50,30 @@ def go(w: World, call: Call, route_text: str, why: str = "") -> None:
         return
     if not answer_caller(w, call):
         return
+    if route.kind == "voicemail":
+        # Whoever leaves a message knows that it is recorded.
+        if call.a.state == "up":
+            start_menu(w, call, route)
+        return
     if not consent(w, call):
         return
-    if route.kind == "queue":
+    if route.kind == "site":
+        to_site(w, call, route.target)
+    elif route.kind == "queue":
         enter(w, call, route.target)
     elif route.kind in ("menu", "step") and call.a.state == "up":
         start_menu(w, call, route)
+
+
+def to_site(w: World, call: Call, site_id: str) -> None:
+    """Ring another office. A caller whom one of ours passed on to us is not passed on again."""
+    w.music(call.a, None)
+    if site_id in w.site.sites and not call.from_site:
+        dial_site(w, call, site_id)
+    elif call.after is not None:
+        w.requeue.append(call)
+    else:
+        farewell(w, call, "overflow")
 
 
 def send(
@@ -122,10 +143,12 @@ def enter(
     parent: str | None = None,
     raise_by: int = 0,
     since: int | None = None,
+    overflow: bool = True,
 ) -> None:
     """Put the caller into a queue. The wait starts now, also when the line is still going
     off-hook: the agents' screens do not wait for a modem. With a `parent` the place in the order
-    is that of the wait it continues; `since` is when the caller began to wait for a call-back."""
+    is that of the wait it continues; `since` is when the caller began to wait for a call-back.
+    Without `overflow` they stay until an agent takes them or the longest wait is over."""
     queue = w.site.queues.get(queue_id)
     if queue is None:
         # It was taken out of the document while the caller was on the way to it.
@@ -135,6 +158,8 @@ def enter(
         since = call.entered_at
     elif since is None:
         since = wishes.waits_since(w, call, queue_id)
+        if since is None and call.site_waited_ms:
+            since = w.now - call.site_waited_ms
     call.queue = queue_id
     call.entry = w.new_id("e")
     call.last_queue, call.last_entry, call.passed_on = queue_id, call.entry, False
@@ -153,6 +178,7 @@ def enter(
             parent=parent,
             open=open_now,
             since=since,
+            overflow=overflow,
         ),
     )
     if call.entry is not None and call.a.state == "up":
@@ -160,7 +186,16 @@ def enter(
 
 
 def requeue(w: World, call: Call) -> None:
-    """Somebody passed a queue's caller on and nobody took the call: back to the head."""
+    """A caller was passed on and nobody took the call: to what comes next, or back to the head of
+    the queue."""
+    after, call.after = call.after, None
+    if after is not None and not call.ended:
+        w.media(p.PlayTone(call.a.id, None))
+        if after != BACK:
+            go(w, call, after, why="overflow")
+        elif call.last_queue is not None:
+            enter(w, call, call.last_queue, parent=call.last_entry, overflow=False)
+        return
     call.hops += 1
     if call.ended or call.entry is not None:
         return
@@ -198,7 +233,11 @@ def start_menu(w: World, call: Call, first: Route) -> None:
         call.language,
         call.caller,
         call.called,
+        lambda box: messages.has_room(w, box),
     )
+    w.media(p.PlayTone(call.a.id, None))
+    if call.a.music:
+        w.music(call.a, None)
     call.menu = MenuRun(scene, call.id, first)
     listen(w, call.a, keys=True)
     carry_out(w, call, call.menu.start(w.now))
@@ -215,6 +254,8 @@ def carry_out(w: World, call: Call, output: Sequence[object]) -> None:
                 call.language = language
             case ivr.Ask():
                 w.act(AskProgram(call.id, action.token, action.url, action.body, action.timeout_ms))
+            case ivr.Tape():
+                messages.tape(w, call, action)
             case ivr.Go(route=route):
                 call.menu = None
                 go(w, call, str(route))

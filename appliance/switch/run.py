@@ -23,10 +23,17 @@ from typing import Final
 from appliance import ipc, live
 from appliance.acd import events as acd
 from appliance.clock import Clock
-from appliance.events import Fact, LineSeized, RecordingEnded, RecordingStarted
+from appliance.events import (
+    Fact,
+    LineSeized,
+    MessageDeleted,
+    MessageDropped,
+    RecordingEnded,
+    RecordingStarted,
+)
 from appliance.ledger.errors import LedgerFull
 from appliance.ledger.reader import Reader
-from appliance.ledger.retention import delete_expired
+from appliance.ledger.retention import delete_expired, kept_since
 from appliance.ledger.writer import Ledger
 from appliance.media import protocol as p
 from appliance.media.client import MediaClient
@@ -153,6 +160,7 @@ class Control:
         await self._remember_agents()
         await self._remember_spending()
         await self._remember_callbacks()
+        await self._remember_messages()
         personal.restore(self.switch.w, load_saved(self.data / "desks.json", personal.SavedDesk))
         self._endpoint = Endpoint(
             _sip_config(self.site, secrets),
@@ -223,6 +231,7 @@ class Control:
             except OSError as error:
                 log.error("old recordings cannot be deleted: %s", error)
             else:
+                self._push(lambda at: self.switch.forget_messages(self._kept_since(at), at))
                 for day in gone:
                     log.warning("recordings of %s deleted: older than %d days", day, keep)
             await asyncio.sleep(RETENTION_S)
@@ -276,6 +285,20 @@ class Control:
         finally:
             reader.close()
         self.switch.remember_callbacks(past, self.clock.now())
+
+    async def _remember_messages(self) -> None:
+        """Read what lies in the boxes and is still on the disk."""
+        now = self.clock.now()
+        reader = Reader(self.data / "ledger.db")
+        try:
+            rows = await asyncio.to_thread(reader.messages, self._kept_since(now))
+        finally:
+            reader.close()
+        self.switch.remember_messages(rows, now)
+
+    def _kept_since(self, now: int) -> int:
+        """Recordings of this moment and later are kept, see `delete_expired`."""
+        return kept_since(now, self.site.office.zone, self.site.recording.keep_days)
 
     async def _keep_contacts(self) -> None:
         """Save where the phones are, soon after it changed and while they stay."""
@@ -429,6 +452,8 @@ class Control:
         for fact in facts:
             if isinstance(fact, RecordingStarted):
                 self._recording_paths[fact.recording] = fact.path
+            elif isinstance(fact, MessageDropped | MessageDeleted):
+                self._finishing.discard(fact.path)
             elif isinstance(fact, RecordingEnded):
                 path = self._recording_paths.pop(fact.recording, None)
                 if path is not None:
@@ -502,6 +527,8 @@ class Control:
                 self._sounds.hush(leg)
             case act.HoldMusic(leg=leg, file=file):
                 self._sounds.music(leg, file)
+            case act.SipPublish():
+                self._endpoint.publish(action.package, action.resource, action.state)
             case act.CheckPin():
                 self._pins.put_nowait(action)
             case act.SipInvite():
@@ -528,7 +555,7 @@ class Control:
         if action.trunk is None:
             target = PhoneTarget(action.target)
         else:
-            target = TrunkTarget(action.trunk, action.target)
+            target = TrunkTarget(action.trunk, action.target, action.withheld, action.headers)
         port = action.port
         leg = self.switch.w.by_sip.get(action.sip)
 
@@ -811,6 +838,7 @@ def _sip_config(site: Site, secrets: Secrets) -> SipConfig:
                 username=trunk.username,
                 secret=secrets.trunk(trunk_id),
                 registration=trunk.registration,
+                identity=trunk.identity,
                 verify=trunk.verify,
                 tls_only=trunk.srtp == "required",
             )

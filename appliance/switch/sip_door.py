@@ -8,7 +8,7 @@ from typing import Final
 from appliance.acd import events as acd
 from appliance.events import LineBusy
 from appliance.sip import events as sip
-from appliance.switch import calls, features, joining, requests, routing, transfer
+from appliance.switch import calls, features, joining, numbers, requests, routing, transfer
 from appliance.switch.actions import SipReanswer, SipReferDone, SipReject
 from appliance.switch.dialling import free_channel, line_free, party_failed, payer_of, rung
 from appliance.switch.dialplan import resolve
@@ -152,6 +152,10 @@ def _incoming(w: World, event: sip.Incoming) -> None:
     if trunk is not None:
         settings = w.site.lines[trunk]
         assert settings.kind == "trunk"
+        if event.waited_s is not None and any(
+            trunk in numbers.spread(w.site, there.lines) for there in w.site.sites.values()
+        ):
+            call.from_site, call.site_waited_ms = True, event.waited_s * 1000
         routing.go(w, call, settings.numbers.get(event.to_number, settings.route))
         return
     calls.engage(w, call, person)

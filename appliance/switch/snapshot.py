@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from appliance import live
+from appliance.switch import messages, wrap_up
 from appliance.switch.dialling import reachable
 from appliance.switch.model import Call, Desk, Leg, World
 from appliance.switch.verdicts import poor_party
@@ -46,6 +47,7 @@ def snapshot(
         alarms=tuple(w.alarms.values()),
         parked=tuple(_parked(w)),
         callbacks=tuple(_callbacks(w)),
+        campaigns=tuple(live.LiveCampaign(key, one.name) for key, one in site.campaigns.items()),
         site=version,
     )
 
@@ -65,9 +67,12 @@ def _agent(w: World, desk: Desk) -> live.LiveAgent:
         call=_agent_call(w, desk),
         wrap_until=view.wrap_until,
         next_state=view.next_state,
+        wrap_longer=view.longer_ms > 0,
+        longer_left=wrap_up.left(w, desk),
         dnd=desk.dnd,
         forward=dict(desk.forward),
         phone=desk.phone,
+        messages=messages.fresh(w, messages.boxes_of(w.site, desk.id))[0],
     )
 
 

@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from appliance.ivr import linter, phrases
+from appliance.ivr.actions import Recorded
 from appliance.ivr.values import places
 from appliance.media import protocol as p
 from appliance.media.prompts import PromptStore
+from appliance.recordings import finished, heard
 from appliance.site.model import Language, Prompt, Site
 from appliance.switch.actions import Speak
 
@@ -38,6 +40,7 @@ class Sounds:
         ended: Callable[[p.PlayEnded], None],
     ) -> None:
         self._store = store
+        self._data = data
         self._folder = data / "prompts"
         self._tasks = tasks
         self._send = send
@@ -61,6 +64,7 @@ class Sounds:
         """Prepare what is heard later: the other sentences and the places in the queue."""
         language = site.office.language
         prompts = [phrases.phrase(name, language) for name in phrases.PHRASES]
+        prompts.append(phrases.BEEP)
         prompts += [phrases.position(n, language) for n in range(1, POSITIONS + 1)]
         await self._prepare_all(prompts, language)
 
@@ -126,7 +130,9 @@ class Sounds:
     def _play(self, action: Speak, files: list[Path]) -> None:
         self._send(p.Play(action.leg, action.token, tuple(str(file) for file in files)))
 
-    def _at_hand(self, prompt: Prompt, language: Language) -> Path | None:
+    def _at_hand(self, prompt: Prompt | Recorded, language: Language) -> Path | None:
+        if isinstance(prompt, Recorded):
+            return None
         if prompt.file is not None:
             return self._known.get((prompt.file, "upload"))
         path = self._known.get((prompt.text or "", prompt.language or language))
@@ -139,7 +145,13 @@ class Sounds:
         del self._preparing[action.leg]
         self._play(action, files)
 
-    async def _file(self, prompt: Prompt, language: Language) -> Path:
+    async def _file(self, prompt: Prompt | Recorded, language: Language) -> Path:
+        if isinstance(prompt, Recorded):
+            begun = self._data / prompt.path
+            found = await asyncio.to_thread(finished, begun)
+            return await self._store.recorded(found or begun, heard(begun))
+        if prompt == phrases.BEEP and not (self._folder / (prompt.file or "")).exists():
+            self._known[(prompt.file or "", "upload")] = self._store.beep()
         if prompt.file is not None:
             found = await self._upload(prompt.file)
             if found is not None:

@@ -11,7 +11,17 @@ from appliance import __version__
 from appliance.ipc import Refused
 from appliance.live import GetHealth, Health
 from appliance.web import errors
-from appliance.web.api import agent, callbacks, calling, calls, demo, live, session, sounds
+from appliance.web.api import (
+    agent,
+    callbacks,
+    calling,
+    calls,
+    demo,
+    live,
+    messages,
+    session,
+    sounds,
+)
 from appliance.web.api import site as site_api
 from appliance.web.control import ControlAway
 from appliance.web.guard import Guard
@@ -57,6 +67,7 @@ def create_app(office: Office, pages: Pages) -> ASGIApp:
         calling.router,
         calls.router,
         callbacks.router,
+        messages.router,
         sounds.router,
         site_api.router,
     ):

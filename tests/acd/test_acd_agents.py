@@ -11,6 +11,7 @@ from appliance.acd.events import (
     Released,
     SetState,
     WrapDone,
+    WrapLonger,
 )
 from appliance.events import AgentState, Connect, WrapEnd, WrapStart
 from tests.acd.acd_office import START, Office, only, queue
@@ -54,6 +55,34 @@ def test_wrap_up_ends_by_the_agent() -> None:
     office.answer("a")
     office.do(Released("a"))
     assert [type(each) for each in office.do(WrapDone("a"))] == [WrapEnd]
+
+
+def test_a_longer_wrap_up_is_added_to_what_is_left() -> None:
+    office = Office({"sales": queue("a", wrap_up_s=15)}, ("a",))
+    office.sign_in("a")
+    office.enter("e1")
+    office.answer("a")
+    office.do(Released("a"))
+    office.advance(10_000)
+    office.do(WrapLonger("a", 60_000))
+    office.do(WrapLonger("a", 60_000))
+    assert not only(office.advance(124_999), WrapEnd)
+    assert only(office.advance(1), WrapEnd)
+    assert office.acd.agent("a").longer_ms == 0
+
+
+def test_a_longer_wrap_up_may_be_asked_for_in_the_talk_and_ended_early() -> None:
+    office = Office({"sales": queue("a", wrap_up_s=0), "more": queue("a")}, ("a",))
+    office.sign_in("a")
+    office.do(WrapLonger("a", 60_000))
+    office.enter("e1")
+    office.answer("a")
+    office.do(WrapLonger("a", 60_000))
+    assert not only(office.do(Released("a")), WrapEnd)
+    office.enter("e2", "more")
+    assert office.rung() == {}, "in every queue"
+    office.do(WrapDone("a"))
+    assert office.rung() == {"a": "e2"}
 
 
 def test_without_wrap_up_both_its_facts_are_written_at_once() -> None:

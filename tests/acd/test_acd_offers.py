@@ -149,6 +149,41 @@ def test_three_missed_offers_in_a_row_pause_the_agent() -> None:
     assert office.rung() == {"a": "e1"}
 
 
+def test_the_queue_says_after_how_many_misses_and_zero_is_never() -> None:
+    for limit, state in ((1, "not_ready"), (0, "ready")):
+        office = Office({"sales": queue("a", max_wait_s=0, auto_pause=limit)}, ("a",))
+        office.sign_in("a")
+        office.enter("e1")
+        office.advance(200_000)
+        assert office.acd.agent("a").state == state
+
+
+def test_misses_count_over_all_queues_of_the_agent() -> None:
+    rules = {name: queue("a", max_wait_s=0, auto_pause=2) for name in ("one", "two")}
+    office = Office(rules, ("a",))
+    office.sign_in("a")
+    for name in ("one", "two"):
+        office.enter(name, name)
+        office.decline("a", "missed")
+        office.hang_up(name)
+        office.advance(REST_MS)
+    assert office.acd.agent("a").reason == AUTO_PAUSE_REASON
+
+
+def test_one_failure_of_the_phone_is_nobodys_miss_but_more_are() -> None:
+    office = Office({"sales": queue("a", max_wait_s=0, auto_pause=1)}, ("a",))
+    office.sign_in("a")
+    office.enter("e1")
+    office.decline("a", "failed")
+    assert office.acd.agent("a").state == "ready"
+    office.advance(REST_MS)
+    office.decline("a", "failed")
+    assert office.acd.agent("a").reason == AUTO_PAUSE_REASON
+    office.do(SetState("a", "ready"))
+    office.decline("a", "failed")
+    assert office.acd.agent("a").state == "ready", "forgiven anew"
+
+
 def test_refusing_by_hand_is_no_miss() -> None:
     office = Office({"sales": queue("a")}, ("a",))
     office.sign_in("a")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from appliance.acd.actions import Leave
-from appliance.acd.events import QueuesChanged, Reachable, SetState
+from appliance.acd.events import Enter, QueuesChanged, Reachable, SetState
 from tests.acd.acd_office import Office, only, queue
 
 TO = "queue:support"
@@ -89,3 +89,26 @@ def test_an_overflow_that_is_set_later_holds_for_those_who_wait() -> None:
     rules = queue("a", overflow_to="phone:202", overflow_after_s=45)
     out = office.do(QueuesChanged({"sales": rules}, ("a",)))
     assert only(out, Leave) == [Leave("e1", "call-e1", "sales", "overflow", "phone:202")]
+
+
+def test_who_came_back_from_an_overflow_in_vain_stays() -> None:
+    rules = queue(
+        "a",
+        overflow_to="queue:more",
+        overflow_after_s=20,
+        overflow_waiting=1,
+        overflow_unready=True,
+        max_wait_s=60,
+    )
+    office = Office({"sales": rules}, ("a",))
+    office.do(SetState("a", "not_ready"))
+    office.do(Enter("c1", "e1", "sales", overflow=False))
+    office.do(SetState("a", "offline"))
+    office.do(QueuesChanged({"sales": rules}, ("a",)))
+    assert office.outcome("e1") == "no_agent", "nobody is left to wait for"
+    office.do(SetState("a", "not_ready"))
+    office.do(Enter("c2", "e2", "sales", overflow=False))
+    office.advance(59_999)
+    assert office.waiting() == ["e2"]
+    office.advance(1)
+    assert office.outcome("e2") == "timeout"

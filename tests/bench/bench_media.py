@@ -93,7 +93,15 @@ def _once(calls: int, relay: bool, heard: bool = True) -> dict[str, float]:
 
 
 def _best(calls: int, relay: bool) -> dict[str, float]:
-    return min((_once(calls, relay) for _ in range(RUNS)), key=lambda found: found["cost"])
+    held: list[dict[str, float]] = []
+    for left in reversed(range(RUNS)):
+        try:
+            held.append(_once(calls, relay))
+        except RuntimeError as error:
+            if not held and not left:
+                raise
+            print(f"  {calls} calls: {error}", flush=True)
+    return min(held, key=lambda found: found["cost"])
 
 
 def _most_calls() -> dict[str, float]:
@@ -114,7 +122,8 @@ def _most_calls() -> dict[str, float]:
 def _free_ports(count: int) -> list[int]:
     """Even ports whose successors are free as well."""
     found: list[int] = []
-    port = 20_000
+    # Apart from those of other offices on this machine, which begin at 20,000.
+    port = 20_000 + os.getpid() % 100 * 100
     while len(found) < count:
         port += 2
         try:

@@ -23,6 +23,7 @@ from appliance.live import (
     AgentPark,
     AgentPeer,
     AgentPickup,
+    LiveCampaign,
     LiveConsult,
     LiveParked,
     SetAgentState,
@@ -31,7 +32,7 @@ from appliance.live import (
     Supervise,
 )
 from tests.browser.chromium import Chromium, chromium
-from tests.browser.page_rig import Rig, built, picture, rig, until
+from tests.browser.page_rig import Rig, axe, built, picture, rig, until
 from tests.web import scenes
 from tests.web.box import PASSWORD
 
@@ -410,3 +411,64 @@ async def test_a_supervisor_comes_into_a_call_and_changes_how(office: Rig) -> No
     assert await office.control.wait_for(Supervise, 2) == Supervise("dina", "take_over", "ana")
     await button(page, "Hang up").click()
     assert (await office.control.wait_for(AgentAction)).action == "hangup"
+
+
+async def test_the_end_of_a_call_and_a_pause_by_the_queues_by_button_and_key(office: Rig) -> None:
+    page = await on_duty(office)
+    ring(office, "talking")
+    office.agent("ana", longer_left=2)
+    longer = page.get_by_role("button", name="Longer wrap-up")
+    await expect(longer).to_contain_text("2 left today")
+    await longer.click()
+    assert await office.control.wait_for(AgentAction) == AgentAction("ana", "wrap_longer")
+    now = scenes.clock()
+    office.agent(
+        "ana",
+        phase="wrap",
+        call=None,
+        since=now,
+        wrap_until=now + 135_000,
+        wrap_longer=True,
+        longer_left=1,
+    )
+    await expect(longer).to_contain_text("1 left today")
+    await picture(page, "agent_wrap_longer")
+    assert await axe(page) == []
+    await page.keyboard.press("w")
+    assert await office.control.wait_for(AgentAction, 2) == AgentAction("ana", "wrap_longer")
+    office.agent("ana", longer_left=0)
+    await expect(longer).to_be_disabled()
+
+    office.agent("ana", phase="not_ready", reason="missed", wrap_until=None, wrap_longer=False)
+    await expect(page.get_by_text("You missed several calls in a row")).to_be_visible()
+    await expect(page.get_by_text("Not ready · missed calls").first).to_be_visible()
+    await picture(page, "agent_missed")
+    assert await axe(page) == []
+
+
+async def test_a_call_is_made_in_the_name_of_a_campaign(office: Rig) -> None:
+    office.show(
+        msgspec.structs.replace(
+            office.control.live, campaigns=(LiveCampaign("spring", "Spring offers"),)
+        )
+    )
+    page = await on_duty(office)
+    await page.get_by_label("In the name of").select_option(label="Spring offers")
+    await page.get_by_label("Number or extension").fill("0721 555 014")
+    await button(page, "Call").click()
+    asked = await office.control.wait_for(AgentDial)
+    assert asked == AgentDial("ana", "0721555014", None, "spring")
+    assert await axe(page) == []
+
+
+async def test_at_a_desk_phone_the_page_mutes_by_the_box(office: Rig) -> None:
+    page = await on_duty(office)
+    ring(office, "talking")
+    office.agent("ana", door="phone", phone="201")
+    await button(page, "Mute").click()
+    assert await office.control.wait_for(AgentAction) == AgentAction("ana", "mute", "c1")
+    call = next(one for one in office.control.live.agents if one.id == "ana").call
+    assert call is not None
+    office.agent("ana", call=msgspec.structs.replace(call, muted=True))
+    await button(page, "Unmute").click()
+    assert await office.control.wait_for(AgentAction, 2) == AgentAction("ana", "unmute", "c1")

@@ -78,7 +78,7 @@ def register(
     )
     assert challenge.status == 401
     login = credentials(challenge, "REGISTER", extension, secret, algorithm=algorithm)
-    [last] = box.feed(
+    last, *_ = box.feed(
         registration(extension, source, cseq + 1, extra + login, call_id, contact), source, flow
     )
     return last

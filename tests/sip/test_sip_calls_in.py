@@ -392,6 +392,14 @@ def test_the_asserted_identity_of_a_trunk_counts() -> None:
     assert (box.last(Incoming).from_number, box.last(Incoming).from_name) == ("+4021", "Bo")
 
 
+def test_the_wait_at_another_office_is_taken_from_trunks_alone() -> None:
+    box, _ = ringing(extra="X-Queue-Wait: 93\r\n")
+    assert box.last(Incoming).waited_s == 93
+    for odd in ("-1", "99999999", "1e3", "ten", ""):
+        box, _ = ringing(extra=f"X-Queue-Wait: {odd}\r\n")
+        assert box.last(Incoming).waited_s is None
+
+
 def test_responses_go_to_the_source_address_and_the_via_port() -> None:
     box = Box()
     box.feed(request("OPTIONS", source=("10.1.1.1", 5099)), source=(TRUNK[0], 6666))

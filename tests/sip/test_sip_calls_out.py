@@ -66,6 +66,40 @@ def test_a_number_is_called_and_answered() -> None:
     assert box.core.stats() == NOTHING
 
 
+def identified(identity: str, **target: object) -> Message:
+    trunk = TrunkConfig(TRUNK[0], username="me", identity=identity)  # type: ignore[arg-type]
+    box = Box(replace(CONFIG, trunks={"gw": trunk}))
+    before = len(box.sent)
+    where = TrunkTarget("gw", "0722", **target)  # type: ignore[arg-type]
+    box.core.invite(where, "021", None, lambda h: make_offer(h, 4000), box.now)
+    box._take()
+    return box.sent[before]
+
+
+def test_the_trunk_says_in_which_header_our_number_is_told() -> None:
+    number = f"<sip:021@{TRUNK[0]}>"
+    for identity in ("asserted", "preferred"):
+        invite = identified(identity)
+        assert invite.get(f"p-{identity}-identity") == number
+        assert (invite.get("from") or "").startswith(number)
+        assert invite.get("privacy") is None
+    assert identified("from").get("p-asserted-identity") is None
+
+
+def test_a_withheld_number_is_told_the_trunk_alone() -> None:
+    """RFC 3323 section 4.1.1.3, RFC 3325 section 7."""
+    invite = identified("asserted", withheld=True)
+    assert "anonymous.invalid" in (invite.get("from") or "")
+    assert "021" not in (invite.get("from") or "")
+    assert invite.get("p-asserted-identity") == f"<sip:021@{TRUNK[0]}>"
+    assert invite.get("privacy") == "id"
+    assert "021" not in str(identified("from", withheld=True).headers)
+
+
+def test_more_headers_go_along_as_they_are() -> None:
+    assert identified("from", headers=(("x-queue-wait", "30"),)).get("x-queue-wait") == "30"
+
+
 def test_a_repeated_200_gets_its_ack_again() -> None:
     box, _, invite = calling()
     [first] = box.feed(reply(invite, 200, body=OFFER))

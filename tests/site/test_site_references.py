@@ -8,6 +8,7 @@ from appliance.site.load import build
 from appliance.site.model import Site
 from appliance.site.problems import SiteError
 from appliance.site.routes import Route, parse_route
+from appliance.site.shown import lint
 
 BASE: dict[str, dict[str, object]] = {
     "lines": {
@@ -95,6 +96,15 @@ def test_an_overflow_that_can_never_happen_is_a_slip(field: str, value: int, lim
         ("queues/sales/weights", {"mara": 2}, "queues.sales.weights.mara", ["no agent", '"maria"']),
         ("queues/sales/levels", {"ion": 2, "x": 1}, "queues.sales.levels.x", ["no agent of this"]),
         ("queues/sales/overflow_to", "queue:x", "queues.sales.overflow_to", ['no queue "x"']),
+        ("queues/sales/overflow_to", "site:x", "queues.sales.overflow_to", ['no other site "x"']),
+        (
+            "sites",
+            {"n": {"name": "N", "number": "1", "lines": ["x"]}},
+            "sites.n.lines[0]",
+            ["no line"],
+        ),
+        ("people/maria/caller_id", "5550199", "people.maria.caller_id", ["no trunk may show"]),
+        ("queues/sales/wrap_ups", {"x": 2}, "queues.sales.wrap_ups.x", ["no agent of this"]),
         ("queues/sales/overflow_to", "queue:sales", "queues.sales.overflow_to", ["into itself"]),
         ("queues/sales/overflow_after_s", 60, "queues.sales.overflow_to", ["say where"]),
         ("lines/one/route", "sales", "lines.one.route", ["is not a route", "queue:<id>"]),
@@ -228,3 +238,36 @@ def test_mistakes_in_steps_are_named(step: dict[str, object], path: str, part: s
     (problem,) = caught.value.problems
     assert problem.path == path
     assert part in problem.message
+
+
+def test_without_a_trunk_a_number_to_be_shown_is_refused_with_advice() -> None:
+    document = with_("people/maria/caller_id", "5550199")
+    document["lines"] = {"one": BASE["lines"]["one"]}
+    document["numbering"] = {"outgoing": ["one"]}
+    with pytest.raises(SiteError) as caught:
+        build(document)
+    (problem,) = caught.value.problems
+    assert "analog line always shows" in problem.message
+    assert "by a SIP trunk" in problem.message
+
+
+def test_lines_that_will_not_show_the_number_are_named() -> None:
+    trunk = {"kind": "trunk", "name": "2", "host": "h", "route": "queue:sales"}
+    document = with_("people/maria/caller_id", "5550199")
+    document["lines"] = {
+        **BASE["lines"],
+        "sip": {**trunk, "caller_id": "5550199"},
+        "other": trunk,
+    }
+    document["numbering"] = {"outgoing": ["sip", "one", "other"], "groups": {"g": ["one"]}}
+    document["sites"] = {"n": {"name": "N", "number": "1", "lines": ["g"]}}
+    found = lint(build(document))
+    assert [one.path for one in found] == [
+        "people.maria.caller_id",
+        "people.maria.caller_id",
+        "sites.n.lines",
+    ]
+    analog, trunk_s, site_s = (one.message for one in found)
+    assert analog.startswith("not shown on one:")
+    assert trunk_s.startswith("not shown by other,")
+    assert site_s.startswith("one cannot tell")

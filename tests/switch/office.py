@@ -256,3 +256,7 @@ class Office:
         start = len(self.actions)
         moment()
         return self.actions[start:]
+
+    def last_invite(self) -> str:
+        """The newest call of ours by SIP."""
+        return self.last(act.SipInvite).sip

@@ -208,7 +208,9 @@ def test_the_number_shown_is_the_persons_where_the_trunk_allows_it() -> None:
     office.on_duty("eva")
     office.ask(live.AgentDial("eva", "0555777"))
     assert office.last(act.SipInvite).caller == "5550199"
-    office = Office(site(extra.replace("5550199", "1112223")))
+    extra = extra.replace("5550199", "1112223")
+    other = 'kind = "trunk"\nname = "Other"\nhost = "192.0.2.8"\nroute = "queue:sales"\n'
+    office = Office(site(f'{extra}[lines.other]\n{other}caller_id = "1112223"\n'))
     office.on_duty("eva")
     office.ask(live.AgentDial("eva", "0555777"))
     assert office.last(act.SipInvite).caller != "1112223"

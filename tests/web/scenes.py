@@ -40,7 +40,8 @@ SITE: dict[str, Any] = {
 def site(**web: Any) -> Site:
     """The office's document; `demo` and keys of `[web]` can be given."""
     demo, privacy = web.pop("demo", False), web.pop("privacy", {})
-    document = {**SITE, "demo": demo, "privacy": privacy, "web": {"host": "127.0.0.1", **web}}
+    document = {**SITE, "boxes": web.pop("boxes", {}), "demo": demo, "privacy": privacy}
+    document["web"] = {"host": "127.0.0.1", **web}
     return Site.model_validate(document)
 
 

@@ -37,7 +37,9 @@ class State(Body):
 
 
 class Action(Body):
-    action: Literal["answer", "reject", "hold", "resume", "mute", "unmute", "hangup", "wrap_end"]
+    action: Literal[
+        "answer", "reject", "hold", "resume", "mute", "unmute", "hangup", "wrap_end", "wrap_longer"
+    ]
     call: Annotated[str, StringConstraints(max_length=64)] | None = None
 
 
@@ -45,8 +47,12 @@ class Transfer(Body):
     number: Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^\+?[0-9*#]{1,24}$")]
 
 
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+
 class Dial(Transfer):
-    queue: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")] | None = None
+    queue: Name | None = None
+    campaign: Name | None = None
 
 
 class CallBack(Body):
@@ -71,7 +77,8 @@ async def state(body: State, who: Somebody, office: TheOffice) -> dict[str, Any]
 
 @router.post("/action")
 async def action(body: Action, who: Somebody, office: TheOffice) -> dict[str, Any]:
-    """Answer, reject, hold, resume, hang up, or end the wrap-up. With `call` the request holds
+    """Answer, reject, hold, resume, mute, hang up; end the wrap-up, or make it longer, so many
+    times a day. With `call` the request holds
     only while that call is still the agent's."""
     await office.link.ask(AgentAction(who.id, body.action, body.call), Done)
     return {}
@@ -79,9 +86,9 @@ async def action(body: Action, who: Somebody, office: TheOffice) -> dict[str, An
 
 @router.post("/dial")
 async def dial(body: Dial, who: Somebody, office: TheOffice) -> dict[str, Any]:
-    """Call an extension or a number; in the name of `queue`, whose number is shown where the
-    trunk allows it."""
-    await office.link.ask(AgentDial(who.id, body.number, body.queue), Done)
+    """Call an extension or a number; in the name of `campaign`, else of `queue`, whose number is
+    shown where the trunk allows it, before the person's own and the trunk's."""
+    await office.link.ask(AgentDial(who.id, body.number, body.queue, body.campaign), Done)
     return {}
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from appliance.ivr.linter import lint
 from appliance.live import ChangeSite, SiteChanged, UndoSite
+from appliance.site import shown
 from appliance.site.load import parse
 from appliance.site.model import Site
 from appliance.site.problems import SiteError
@@ -112,5 +113,5 @@ def _look_over(text: str) -> tuple[Site | None, list[dict[str, str]]]:
         ]
     return site, [
         {"severity": each.severity, "path": each.path, "message": each.message}
-        for each in lint(site)
+        for each in (*lint(site), *shown.lint(site))
     ]

@@ -28,6 +28,7 @@ function lazy(load: () => Promise<ComponentType>): ComponentType {
 const Board = lazy(async () => (await import("./views/board")).Board);
 const Calls = lazy(async () => (await import("./views/calls")).Calls);
 const MissedView = lazy(async () => (await import("./views/missed")).MissedView);
+const MessagesView = lazy(async () => (await import("./views/messages")).MessagesView);
 const CallDetail = lazy(async () => (await import("./views/call")).CallDetail);
 const Demo = lazy(async () => (await import("./views/demo")).Demo);
 
@@ -52,6 +53,7 @@ function View(): VNode | null {
   if (at === "/board") return <Board />;
   if (at === "/sounds" && who.role !== "agent") return <Sounds />;
   if (at === "/missed") return <MissedView />;
+  if (at === "/messages") return <MessagesView />;
   if (at === "/site" && who.role === "admin") return <Site />;
   if (at === "/calls") return <Calls />;
   if (at.startsWith("/calls/")) return <CallDetail />;

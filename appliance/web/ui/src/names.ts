@@ -39,6 +39,9 @@ export function partyName(party: string): string {
       return t("who.phone", { name: phoneName(id) });
     case "menu":
       return t("who.menu", { name: id });
+    case "box":
+    case "voicemail":
+      return t("who.box", { name: id });
   }
   if (party === "caller" || party === "callee") return t(`who.${party}`);
   return party;

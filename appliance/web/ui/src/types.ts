@@ -33,8 +33,12 @@ export interface Agent {
   call: AgentCall | null;
   wrap_until: number | null;
   next_state: "ready" | "not_ready" | null;
+  /** The wrap-up is longer by the agent's wish, and how often it may be again today. */
+  wrap_longer: boolean;
+  longer_left: number;
   dnd: boolean;
   forward: Partial<Record<"always" | "busy" | "no_answer", string>>;
+  messages: number;
   phone: string | null;
 }
 
@@ -146,6 +150,8 @@ export interface Live {
   alarms: Alarm[];
   parked: ParkedCall[];
   callbacks: Callback[];
+  /** What people call out for under a number of its own. */
+  campaigns: { id: string; name: string }[];
 }
 
 export interface Me {

@@ -17,6 +17,10 @@ const looks: Record<Phase, { icon: IconName; badge: string }> = {
 
 export const phases = Object.keys(looks) as Phase[];
 
+/** Why somebody is not ready: their own words, or that the queues paused them. */
+export const reasonName = (reason: string): string =>
+  reason === "missed" ? t("duty.missed") : reason;
+
 export function PhaseBadge(props: { phase: Phase; reason?: string | null; large?: boolean }): VNode {
   const look = looks[props.phase];
   return (
@@ -28,7 +32,7 @@ export function PhaseBadge(props: { phase: Phase; reason?: string | null; large?
       {props.phase === "not_ready" && props.reason && (
         <>
           {" · "}
-          <bdi>{props.reason}</bdi>
+          <bdi>{reasonName(props.reason)}</bdi>
         </>
       )}
     </span>

@@ -1,7 +1,7 @@
 import { effect, signal } from "@preact/signals";
 import type { ComponentChildren, VNode } from "preact";
 import { attempt, me, notice, post } from "../api";
-import { time } from "../format";
+import { number, time } from "../format";
 import { T, isLanguage, language, languages, t, use } from "../i18n";
 import { controlUp, disconnect, fresh, heardAt, live, socketOpen, tick } from "../live";
 import { go, path } from "../router";
@@ -39,7 +39,7 @@ export const Logo = (): VNode => (
   </svg>
 );
 
-function Tab(props: { to: string; icon: IconName; label: string }): VNode {
+function Tab(props: { to: string; icon: IconName; label: string; count?: number }): VNode {
   const here = path.value === props.to || path.value.startsWith(`${props.to}/`);
   return (
     <li>
@@ -50,6 +50,12 @@ function Tab(props: { to: string; icon: IconName; label: string }): VNode {
       >
         <Icon name={props.icon} class="size-4" />
         {props.label}
+        {props.count ? (
+          <span class="badge badge-sm badge-warning" data-count>
+            {number(props.count)}
+            <span class="sr-only"> {t("messages.new")}</span>
+          </span>
+        ) : null}
       </a>
     </li>
   );
@@ -58,6 +64,7 @@ function Tab(props: { to: string; icon: IconName; label: string }): VNode {
 function Menu(): VNode | null {
   const person = me.value?.person;
   if (!person && !me.value?.demo) return null;
+  const waiting = live.value?.agents.find((one) => one.id === person)?.messages ?? 0;
   return (
     <nav aria-label={t("app.menu")}>
       <ul class="flex flex-wrap gap-1">
@@ -65,6 +72,7 @@ function Menu(): VNode | null {
         {person && <Tab to="/board" icon="wave" label={t("nav.board")} />}
         {person && <Tab to="/calls" icon="clock" label={t("nav.calls")} />}
         {person && <Tab to="/missed" icon="bell" label={t("nav.missed")} />}
+        {person && <Tab to="/messages" icon="mail" label={t("nav.messages")} count={waiting} />}
         {person && me.value?.role !== "agent" && (
           <Tab to="/sounds" icon="sound" label={t("nav.sounds")} />
         )}

@@ -1,5 +1,5 @@
 import { computed, effect, signal } from "@preact/signals";
-import { ApiError, explain, me, notice, pageId, post } from "../api";
+import { ApiError, attempt, explain, me, notice, pageId, post } from "../api";
 import { t } from "../i18n";
 import { audioPage, myself, socketOpen } from "../live";
 import { CHOICES, type CodecChoice, CodecRule } from "./codec";
@@ -379,7 +379,7 @@ export async function setState(
   await post("/agent/state", { state, reason });
 }
 
-type Action = "answer" | "reject" | "hold" | "resume" | "hangup" | "wrap_end";
+type Action = "answer" | "reject" | "hold" | "resume" | "hangup" | "mute" | "unmute" | "wrap_end" | "wrap_longer";
 
 export async function act(action: Action): Promise<void> {
   const now = call.value;
@@ -389,10 +389,21 @@ export async function act(action: Action): Promise<void> {
     void peer?.play();
   }
   try {
-    await post("/agent/action", { action, call: action === "wrap_end" ? null : (now?.call ?? null) });
+    await post("/agent/action", { action, call: action.startsWith("wrap_") ? null : (now?.call ?? null) });
   } catch (error) {
     answering.value = null;
     throw error;
+  }
+}
+
+/** Nobody hears the agent: by their own microphone, or by the box where that is at a desk phone. */
+export const isMuted = (): boolean => muted.value || Boolean(call.value?.muted);
+
+export function toggleMute(): void {
+  if (call.value?.muted || myself.value?.door === "phone") {
+    void attempt(() => act(call.value?.muted ? "unmute" : "mute"));
+  } else {
+    muted.value = !muted.value;
   }
 }
 

@@ -8,12 +8,13 @@ import { PoorSound } from "../../components/quality";
 import { Duration } from "../../format";
 import { t, type Key } from "../../i18n";
 import { boxNow, live } from "../../live";
-import { act, call, elsewhere, incoming, muted } from "../../rtc/duty";
+import { act, call, elsewhere, incoming, isMuted, toggleMute } from "../../rtc/duty";
 import { personName } from "../../names";
 import type { Agent, AgentCall } from "../../types";
 import { CallbackCard, keptFor } from "./callback";
 import { Consultation } from "./consult";
 import { Watching } from "./colleagues";
+import { LongerWrap } from "./duty";
 
 export const keypadOpen = signal(false);
 const sent = signal("");
@@ -184,7 +185,7 @@ function Active(props: { agent: Agent; now: AgentCall }): VNode {
           <PoorSound party={now.poor} />
         </p>
       )}
-      {muted.value && !rings && (
+      {isMuted() && !rings && (
         <p class="mt-3 flex items-center gap-2 font-medium text-error" role="status">
           <Icon name="mute" />
           {t("call.muted")}
@@ -223,16 +224,14 @@ function Active(props: { agent: Agent; now: AgentCall }): VNode {
                   hint="H"
                   onPress={does(held ? "resume" : "hold")}
                 />
-                {sound && (
-                  <Button
-                    icon={muted.value ? "mute" : "mic"}
-                    label={t(muted.value ? "call.unmute" : "call.mute")}
-                    look={muted.value ? "btn-warning" : ""}
-                    pressed={muted.value}
-                    hint="M"
-                    onPress={() => (muted.value = !muted.value)}
-                  />
-                )}
+                <Button
+                  icon={isMuted() ? "mute" : "mic"}
+                  label={t(isMuted() ? "call.unmute" : "call.mute")}
+                  look={isMuted() ? "btn-warning" : ""}
+                  pressed={isMuted()}
+                  hint="M"
+                  onPress={toggleMute}
+                />
                 <Button
                   icon="keypad"
                   label={t("call.keypad")}
@@ -289,7 +288,7 @@ function Wrap(props: { agent: Agent }): VNode {
           />
         </>
       )}
-      <div class="mt-5">
+      <div class="mt-5 flex flex-wrap gap-2">
         <Button
           icon="check"
           label={t("wrap.done")}
@@ -297,6 +296,7 @@ function Wrap(props: { agent: Agent }): VNode {
           hint="D"
           onPress={does("wrap_end")}
         />
+        <LongerWrap agent={agent} />
       </div>
     </section>
   );

@@ -4,9 +4,12 @@ import { attempt, notice, post } from "../../api";
 import { Icon } from "../../components/icons";
 import { Panel } from "../../components/shell";
 import { t } from "../../i18n";
+import { live } from "../../live";
 import type { Agent } from "../../types";
 
 const number = signal("");
+/** The campaign, or the queue, in whose name the call is made. */
+const label = signal("");
 
 async function send(event: Event, path: "/agent/dial" | "/agent/transfer" | "/agent/consult"): Promise<void> {
   event.preventDefault();
@@ -15,8 +18,44 @@ async function send(event: Event, path: "/agent/dial" | "/agent/transfer" | "/ag
     notice.value = t("dial.invalid");
     return;
   }
-  const body = path === "/agent/consult" ? { step: "start", number: wanted } : { number: wanted };
+  const [kind, id] = label.value.split(":");
+  const body =
+    path === "/agent/consult"
+      ? { step: "start", number: wanted }
+      : path === "/agent/dial" && kind && id
+        ? { number: wanted, [kind]: id }
+        : { number: wanted };
   if (await attempt(() => post(path, body))) number.value = "";
+}
+
+/** Only where there is something to choose. */
+function InTheNameOf(props: { agent: Agent }): VNode | null {
+  const campaigns = live.value?.campaigns ?? [];
+  const queues = (live.value?.queues ?? []).filter((one) => props.agent.queues.includes(one.id));
+  if (!campaigns.length) return null;
+  return (
+    <label>
+      <span class="mb-1 block text-sm">{t("dial.as")}</span>
+      <select
+        class="select"
+        data-as
+        value={label.value}
+        onChange={(event) => (label.value = event.currentTarget.value)}
+      >
+        <option value="">{t("dial.as_myself")}</option>
+        {campaigns.map((one) => (
+          <option key={one.id} value={`campaign:${one.id}`}>
+            {one.name}
+          </option>
+        ))}
+        {queues.map((one) => (
+          <option key={one.id} value={`queue:${one.id}`}>
+            {one.name}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
 }
 
 /** Makes a call; during a talk it passes that talk on to the number instead, at once or after
@@ -48,6 +87,7 @@ export function DialBox(props: { agent: Agent }): VNode {
             }}
           />
         </label>
+        {!passes && <InTheNameOf agent={props.agent} />}
         <button
           type="submit"
           class={`btn ${passes ? "btn-primary" : "btn-success"}`}

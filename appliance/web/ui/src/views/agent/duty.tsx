@@ -4,8 +4,37 @@ import { Icon } from "../../components/icons";
 import { Panel } from "../../components/shell";
 import { t } from "../../i18n";
 import { live } from "../../live";
-import { goOnDuty, setState, starting } from "../../rtc/duty";
+import { act, goOnDuty, setState, starting } from "../../rtc/duty";
 import type { Agent } from "../../types";
+
+/** A queue's call is talked through or wrapped up, and the day's longer wrap-ups are not used up. */
+export const canWrapLonger = (agent: Agent | null | undefined): boolean =>
+  Boolean(
+    agent?.longer_left &&
+      (agent.phase === "wrap" || (agent.call?.queue && agent.call.phase !== "ringing")),
+  );
+
+/** One tap for more time after this call. */
+export function LongerWrap(props: { agent: Agent }): VNode | null {
+  const { agent } = props;
+  if (!canWrapLonger(agent) && !agent.wrap_longer) return null;
+  return (
+    <button
+      type="button"
+      class={`btn ${agent.wrap_longer ? "btn-secondary" : "btn-outline"}`}
+      disabled={!canWrapLonger(agent)}
+      data-action="wrap_longer"
+      onClick={() => void attempt(() => act("wrap_longer"))}
+    >
+      <Icon name="clock" class="size-4" />
+      {t("wrap.longer")}
+      <span class="text-sm font-normal">{t("wrap.longer_left", { n: agent.longer_left })}</span>
+      <kbd class="kbd kbd-sm" aria-hidden="true">
+        W
+      </kbd>
+    </button>
+  );
+}
 
 /** On and off duty, ready and not ready. During a call the buttons choose what comes after it. */
 export function DutyCard(props: { agent: Agent }): VNode {
@@ -49,6 +78,12 @@ export function DutyCard(props: { agent: Agent }): VNode {
         </button>
       }
     >
+      {agent.phase === "not_ready" && agent.reason === "missed" && (
+        <p class="alert alert-warning mb-3" role="status" data-missed>
+          <Icon name="alert" />
+          {t("duty.missed_text")}
+        </p>
+      )}
       <div class="flex flex-wrap gap-2">
         <button
           type="button"
@@ -76,6 +111,7 @@ export function DutyCard(props: { agent: Agent }): VNode {
             );
           })}
         </div>
+        {agent.phase !== "wrap" && <LongerWrap agent={agent} />}
       </div>
     </Panel>
   );

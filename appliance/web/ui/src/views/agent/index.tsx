@@ -13,11 +13,11 @@ import {
 import { Duration, number } from "../../format";
 import { t } from "../../i18n";
 import { boxNow, live, myself, tick } from "../../live";
-import { act, call, incoming, muted, setState, title } from "../../rtc/duty";
+import { act, call, incoming, setState, title, toggleMute } from "../../rtc/duty";
 import { CallCard, keypadOpen } from "./call";
 import { Colleagues } from "./colleagues";
 import { DialBox } from "./dial";
-import { DutyCard } from "./duty";
+import { DutyCard, canWrapLonger } from "./duty";
 import { Parked } from "./parked";
 import { Personal } from "./personal";
 
@@ -29,9 +29,8 @@ function shortcuts(): Shortcut[] {
   const when = (condition: boolean | undefined, run: () => void) => () => {
     if (condition) run();
   };
-  const sound = hasSound();
   return [
-    ...(sound
+    ...(hasSound()
       ? [
           {
             code: "KeyA",
@@ -53,16 +52,12 @@ function shortcuts(): Shortcut[] {
       what: "call.hold",
       run: when(talking, does(now?.phase === "held" ? "resume" : "hold")),
     },
-    ...(sound
-      ? [
-          {
-            code: "KeyM",
-            label: "M",
-            what: "call.mute" as const,
-            run: when(talking, () => (muted.value = !muted.value)),
-          },
-        ]
-      : []),
+    {
+      code: "KeyM",
+      label: "M",
+      what: "call.mute",
+      run: when(talking, toggleMute),
+    },
     {
       code: "KeyK",
       label: "K",
@@ -80,6 +75,12 @@ function shortcuts(): Shortcut[] {
       label: "D",
       what: "wrap.done",
       run: when(agent?.phase === "wrap", does("wrap_end")),
+    },
+    {
+      code: "KeyW",
+      label: "W",
+      what: "wrap.longer",
+      run: when(canWrapLonger(agent), does("wrap_longer")),
     },
     {
       code: "KeyS",
