@@ -10,7 +10,7 @@ from appliance.media import protocol as p
 from appliance.switch import messages
 from appliance.switch.actions import Hush
 from appliance.switch.model import Call, World
-from appliance.switch.cannot import Cannot
+from appliance.switch.refusals import Cannot
 
 
 def mark(w: World, message: str, agent: str, *, new: bool = False) -> None:
