@@ -26,7 +26,7 @@ AGAIN: Final = "2"
 class Leaving:
     def __init__(self, step: Record, state: State) -> None:
         self._step, self._state = step, state
-        self._phase: Literal["ask", "tape", "review"] = "ask"
+        self._phase: Literal["ask", "tape", "review", "over"] = "ask"
         self._go = parse_route(step.go)
         self._tries = 0
         self._since = 0
@@ -37,11 +37,14 @@ class Leaving:
     def begin(self, now: int) -> Turn:
         language = self._state.language
         if not self._state.scene.takes_messages(self._step.box):
+            self._phase = "over"
             return Turn((phrase("box_full", language),), self._go)
         owner = self._state.scene.owners.get(self._step.box)
         return self._ask((self._step.prompt or leave_message(owner, language),))
 
     def key(self, digit: str, now: int) -> Turn:
+        if self._phase == "over":
+            return Turn(go=self._go, heard=True, passes=True)
         if self._phase == "ask":
             return self._start(now, heard=True)
         if self._phase == "tape":
@@ -102,12 +105,14 @@ class Leaving:
         return Turn(said, wait_ms=REVIEW_MS, tape=tape, heard=True)
 
     def _keep(self) -> Turn:
+        self._phase = "over"
         said = (phrase("message_kept", self._state.language),)
         return Turn(said, self._go, tape=Tape("keep", self._step))
 
     def _again(self, why: Literal["short", "silent", "again"], before: tuple[Prompt, ...]) -> Turn:
         tape = Tape(why, self._step)
         if self._tries >= self._step.tries:
+            self._phase = "over"
             return Turn(before, self._go, tape=tape)
         turn = self._ask(before)
         return Turn(turn.say, wait_ms=turn.wait_ms, tape=tape, heard=why != "silent")

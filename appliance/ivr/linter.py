@@ -14,8 +14,9 @@ from typing import Final
 from appliance.ivr.money import CURRENCIES
 from appliance.ivr.values import KNOWN, PLACE, places
 from appliance.site.findings import Finding
+from appliance.site.load import parse
 from appliance.site.model import Language, Prompt, Site
-from appliance.site.problems import key
+from appliance.site.problems import Problem, SiteError, key
 from appliance.site.references import step_routes
 from appliance.site.routes import Route, parse_route
 
@@ -48,6 +49,16 @@ def lint(site: Site) -> list[Finding]:
         *_boxes(site),
     ]
     return sorted(found, key=lambda finding: finding.severity != "error")
+
+
+def usable(text: str) -> Site:
+    """The document, if it may be taken into use. Raises `SiteError` for one that is none, and for
+    one of which the linter finds errors."""
+    site = parse(text)
+    refused = [Problem(each.path, each.message) for each in lint(site) if each.severity == "error"]
+    if refused:
+        raise SiteError(refused)
+    return site
 
 
 def speech_s(text: str, language: Language) -> float:

@@ -11,7 +11,7 @@ import importlib
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
 from appliance.browser.port import Peer, PeerRefused, PeerSink, PeerStateName
 from appliance.lines import line as port
@@ -173,16 +173,13 @@ class PeerDoor:
                 log.exception("closing the peer %s broke", self.name)
 
 
-class PeerOwner:
+class PeerOwner(Protocol):
     """What a `PeerDoor` reports to."""
 
     def peer_audio(
         self, door: PeerDoor, payload_type: int, sequence: int, timestamp: int, payload: bytes
-    ) -> None:
-        raise NotImplementedError
+    ) -> None: ...
 
-    def peer_key(self, door: PeerDoor, digit: str) -> None:
-        raise NotImplementedError
+    def peer_key(self, door: PeerDoor, digit: str) -> None: ...
 
-    def peer_state(self, door: PeerDoor, state: PeerStateName) -> None:
-        raise NotImplementedError
+    def peer_state(self, door: PeerDoor, state: PeerStateName) -> None: ...

@@ -55,6 +55,9 @@ _LOOKING: Final = 8
 _LOOK_EVERY: Final = 8
 """Ticks between two looks of a leg that is in no hurry; few legs look at the same tick, since a
 look at one costs nearly what one at eight does."""
+_HURRYING: Final = 32
+"""Legs in a hurry that look in one tick: after a stall all are, and a tick that all of them made
+long would be the next stall."""
 _FORCED_TICKS: Final = 25
 """What is due waits so long for a place that is fair, then takes any."""
 _QUIET_POWER: Final = 30.0**2
@@ -837,6 +840,13 @@ class Jitter:
     def delay_ms(self, slot: int) -> float:
         """How far ahead of the reader the newest packet of this leg landed."""
         return (int(self._newest[slot]) - int(self._read[slot])) / 8
+
+
+def _one_turn(urgent: npt.NDArray[np.bool_], tick: int) -> npt.NDArray[np.bool_]:
+    """Of those in a hurry, whose turn it is in this tick: at most `_HURRYING`."""
+    order = np.cumsum(urgent)
+    turns = -(-int(order[-1]) // _HURRYING) if len(order) else 0
+    return urgent if turns <= 1 else (order + tick) % turns == 0
 
 
 def _encode(samples: npt.NDArray[np.float32]) -> g711.Bytes:

@@ -253,6 +253,9 @@ class PacketIO:
         self._entering: list[tuple[int, int]] = []
         self._chosen: _I64 | None = None
         """The routes at the last choice of paths."""
+        self._outdated = False
+        """Ports have changed since the last `_plan`: many change between two ticks, all are planned
+        for at once."""
         self._capacity = 0
         self._grow(32)
 
@@ -338,7 +341,6 @@ class PacketIO:
         port.rtcp_remote = None if rtcp_port is None else (host, rtcp_port)
         port.rtcp_mux = rtcp_mux
         port.secure(srtp)
-        self._secured = any(other.srtp is not None for other in self._ports.values())
         if usable and remote != port.signalled:
             port.signalled = port.remote = remote
             if port.connected:
@@ -352,7 +354,7 @@ class PacketIO:
         if port.remote is not None:
             port.aim_reports(port.remote)
         self._engine.expect_audio(number, port.receive)
-        self._plan()
+        self._outdated = True
 
     def close(self, number: int) -> None:
         if number in self._ports:
@@ -368,7 +370,7 @@ class PacketIO:
             # Not a ring of references: the collector does not find one that is older than it looks.
             port.leg.send_keys = None
             port.close()
-            self._plan()
+            self._outdated = True
 
     def _unread(self, port: _Port) -> None:
         if self._wired[port.slot]:
@@ -383,7 +385,9 @@ class PacketIO:
         return True
 
     def _plan(self) -> None:
+        self._outdated = False
         ports = self._ports.values()
+        self._secured = any(port.srtp is not None for port in ports)
         self._learning = [port for port in ports if port.latch is not None]
         self._kind[:] = 255
         self._gives[:] = False
@@ -407,6 +411,8 @@ class PacketIO:
 
     def receive(self) -> None:
         """Put everything that has come into the engine's ring."""
+        if self._outdated:
+            self._plan()
         if self._learning:
             self._learn()
         self._gather_all(_ROUNDS)
@@ -417,6 +423,8 @@ class PacketIO:
     def pass_on(self) -> None:
         """Between ticks: send on what can be sent on, keep everything for the tick. Who sent two
         packets at once waits with the second for the next time, which is soon."""
+        if self._outdated:
+            self._plan()
         self._gather_all(1)
 
     def _gather_all(self, rounds: int) -> None:
@@ -752,6 +760,8 @@ class PacketIO:
 
     def send(self) -> None:
         """Send one frame of what each leg hears; timestamps of all legs move on."""
+        if self._outdated:
+            self._plan()
         self._timestamp += self._advance
         slots = self._sending
         if self._direct or self._waiting:

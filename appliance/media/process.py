@@ -31,7 +31,6 @@ from appliance.media.doors import (
     LineFactory,
     PeerDoor,
     PeerFactory,
-    PeerOwner,
     browser_peer,
     line_factory,
     line_message,
@@ -61,7 +60,7 @@ PRIORITY: Final = 10
 _COLLECT_TICKS: Final = 500
 
 
-class MediaProcess(PeerOwner):
+class MediaProcess:
     """One media process; `run` is its life. The factories are exchangeable for other doors."""
 
     def __init__(

@@ -50,7 +50,7 @@ from appliance.sip.register import TrunkClient
 from appliance.sip.registrar import Registrar, SavedBinding
 from appliance.sip.sdp import Offer, SdpError
 from appliance.sip.session_timer import MIN_SE, too_short
-from appliance.sip.subscription import PACKAGES, Published, Subscriptions
+from appliance.sip.subscription import PACKAGES, Published, SavedSubscription, Subscriptions
 from appliance.sip.uri import bracketed, parse_uri, printable
 
 MAX_CALLS: Final = 500
@@ -595,6 +595,15 @@ class Core:
             contacts = self._registrar.contacts(extension)
             self._ctx.emit(Registered(extension, len(contacts), contacts[-1].hop.address))
             self._subscriptions.registered(extension, "", now)
+
+    def saved_subscriptions(self) -> list[SavedSubscription]:
+        """Subscriptions worth keeping over a restart."""
+        return self._subscriptions.saved()
+
+    def restore_subscriptions(self, saved: Iterable[SavedSubscription], now: int) -> None:
+        """Take back those of phones that are still configured; what they watch is published."""
+        known = [one for one in saved if one.extension in self._udp_phones()]
+        self._subscriptions.restore(known, self._ctx.config.port, now)
 
     def _udp_phones(self) -> set[str]:
         config = self._ctx.config

@@ -16,7 +16,7 @@ from appliance.sip.core import Core, MakeOffer, Stats
 from appliance.sip.events import Event, SipConfig, Target
 from appliance.sip.flow import Flow, Hop
 from appliance.sip.registrar import SavedBinding
-from appliance.sip.subscription import Published
+from appliance.sip.subscription import Published, SavedSubscription
 from appliance.sip.transport import Address, TcpConnection, UdpPort, route_to
 
 _log = logging.getLogger("centrala.sip")
@@ -204,6 +204,16 @@ class Endpoint:
         """Phones that an earlier process knew, so that none is lost by a restart. `Registered`
         follows for each. Call after `start`."""
         self._core.restore_bindings(saved, self._clock())
+        self._flush()
+
+    def saved_subscriptions(self) -> list[SavedSubscription]:
+        """To be given to `restore_subscriptions` of a later process."""
+        return self._core.saved_subscriptions()
+
+    def restore_subscriptions(self, saved: Iterable[SavedSubscription]) -> None:
+        """Subscriptions of an earlier process go on. Call when what they watch was published, and
+        before phones are restored: those are told apart otherwise."""
+        self._core.restore_subscriptions(saved, self._clock())
         self._flush()
 
     def registered(self, extension: str) -> bool:

@@ -12,7 +12,8 @@ Phones that never subscribe are told by a NOTIFY of its own, where the package i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -20,7 +21,7 @@ from appliance.sip.admission import request_uri
 from appliance.sip.context import Context
 from appliance.sip.dialog import Dialog, target_of
 from appliance.sip.exchange import Exchange
-from appliance.sip.flow import Hop
+from appliance.sip.flow import Flow, Hop
 from appliance.sip.headers import HeaderError, number_of
 from appliance.sip.message import Message
 from appliance.sip.registrar import Binding
@@ -34,6 +35,8 @@ MAX_EXPIRES: Final = 300
 MAX_OF_PHONE: Final = 200
 """Subscriptions of one extension; a phone with three key modules has 180 lamps."""
 MAX_SUBSCRIPTIONS: Final = 4000
+SKIPPED: Final = 1000
+"""After a restart numbers go on this much later: some were used after the last were saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,32 @@ class Subscription:
     over: str | None = None
     """Why it ended; told by the last NOTIFY."""
     told: Document | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSubscription:
+    """A subscription as it is kept over a restart. `local_cseq` is what was used at that time."""
+
+    extension: str
+    package: str
+    resource: str
+    entity: str
+    event: str
+    call_id: str
+    local: str
+    remote: str
+    local_tag: str
+    remote_tag: str
+    local_cseq: int
+    remote_cseq: int
+    target: str
+    host: str
+    port: int
+    local_host: str
+    contact: str
+    routes: list[str]
+    version: int
+    expires_at: int
 
 
 class Subscriptions:
@@ -163,6 +192,72 @@ class Subscriptions:
         """Phones that are no longer configured, or under another password."""
         for one in [s for s in self._by_tag.values() if s.extension in extensions]:
             self._end(one, "rejected", now)
+
+    def saved(self) -> list[SavedSubscription]:
+        """Those that outlive this process: on UDP, since connections do not."""
+        return [
+            SavedSubscription(
+                one.extension,
+                one.package,
+                one.resource,
+                one.entity,
+                one.event,
+                one.dialog.call_id,
+                one.dialog.local,
+                one.dialog.remote,
+                one.dialog.local_tag,
+                one.dialog.remote_tag,
+                one.dialog.local_cseq,
+                one.dialog.remote_cseq,
+                one.dialog.target,
+                one.dialog.hop.host,
+                one.dialog.hop.port,
+                one.dialog.hop.flow.local_host,
+                one.dialog.contact,
+                list(one.dialog.routes),
+                one.version,
+                one.expires_at,
+            )
+            for one in self._by_tag.values()
+            if one.over is None and one.dialog.hop.flow.transport == "udp"
+        ]
+
+    def restore(self, saved: Iterable[SavedSubscription], local_port: int, now: int) -> None:
+        """Go on with what an earlier process saved; each is told how things stand now."""
+        for one in saved:
+            left = one.expires_at - now
+            known = one.package in PACKAGES and (one.package, one.resource) in self._published
+            if not known or not 0 < left <= MAX_EXPIRES * 1000 or len(self) >= MAX_SUBSCRIPTIONS:
+                continue
+            hop = Hop(Flow("udp", 0, one.local_host, local_port), one.host, one.port)
+            dialog = Dialog(
+                one.call_id,
+                one.local,
+                one.remote,
+                one.local_tag,
+                one.remote_tag,
+                one.local_cseq + SKIPPED,
+                one.remote_cseq,
+                one.target,
+                hop,
+                one.contact,
+                list(one.routes),
+            )
+            back = Subscription(
+                one.extension,
+                one.package,
+                one.resource,
+                one.entity,
+                one.event,
+                dialog,
+                one.expires_at,
+                version=one.version + SKIPPED,
+            )
+            self._by_tag[one.local_tag] = back
+            back.timer = self._ctx.background.timers.at(
+                one.expires_at, functools.partial(self._expire, back)
+            )
+            self._tell(back, now)
 
     # --- the phone's side -------------------------------------------------------------------
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
 from appliance.site.load import diff, parse
+from appliance.site.model import Site
 from appliance.site.problems import SiteError
 
 BY_HAND: Final = "file"
@@ -45,10 +47,13 @@ class Version:
 
 
 class SiteHistory:
-    """All versions of the document at `path`, kept in `folder`. One process writes them."""
+    """All versions of the document at `path`, kept in `folder`. One process writes them.
 
-    def __init__(self, path: Path, folder: Path) -> None:
+    `check` raises `SiteError` for a text that may not become the document."""
+
+    def __init__(self, path: Path, folder: Path, check: Callable[[str], Site] = parse) -> None:
         self.path = path
+        self._check = check
         self._folder = folder
         self._versions = _read(folder / "versions.jsonl")
 
@@ -79,7 +84,7 @@ class SiteHistory:
     ) -> Version:
         """Make this the document. Raises `SiteError` for one that will not do, and `Stale` when
         `base` (the version it was made from) is not the newest any more."""
-        parse(text)
+        self._check(text)
         self.notice(at)
         if base is not None and base != self.newest:
             raise Stale

@@ -180,12 +180,12 @@ class Trunk(Table):
     numbers: dict[Number, str] = {}
     """Called number -> route."""
     caller_id: Number | None = None
-    agc: bool = False
-    """Even out how loud callers on it are. Providers keep their levels; gateways to analog lines
-    often do not."""
     identity: Literal["from", "asserted", "preferred"] = "from"
     """How our number is told: in From alone, as most providers want it, or besides in
     P-Asserted-Identity or P-Preferred-Identity (RFC 3325)."""
+    agc: bool = False
+    """Even out how loud callers on it are. Providers keep their levels; gateways to analog lines
+    often do not."""
     any_caller_id: bool = False
     """The provider shows whatever number we send; otherwise only those of `numbers`."""
     srtp: Srtp = "off"
@@ -699,7 +699,8 @@ class Features(Table):
     """What phones and pages can do with calls, and by which codes."""
 
     orbits: tuple[Extension, ...] = ("701", "702", "703", "704", "705", "706", "707", "708", "709")
-    """Parking places: numbers that are dialled to fetch who waits there."""
+    """Parking places: numbers that are dialled to fetch who waits there. Of these nine, which
+    nobody asked for, those that are somebody's extension are none; see `Site.orbits`."""
     park_s: Annotated[int, Field(ge=10, le=3600)] = 120
     """After this whoever parked the call is rung."""
     codes: dict[Feature, Code] = CODES
@@ -764,6 +765,21 @@ class Site(Table):
         if found:
             raise InconsistentSite(found)
         return self
+
+    @property
+    def orbits(self) -> tuple[str, ...]:
+        """The parking places there are: as written, or what the office's extensions, emergency
+        numbers and calls out leave of the usual ones."""
+        orbits = self.features.orbits
+        if "orbits" in self.features.model_fields_set:
+            return orbits
+        taken = {*self.phones, *self.numbering.emergency}
+        taken |= {one.extension for one in self.people.values() if one.extension is not None}
+        taken |= {one.extension for one in self.queues.values() if one.extension is not None}
+        prefix = self.numbering.outside_prefix
+        return tuple(
+            one for one in orbits if one not in taken and not (prefix and one.startswith(prefix))
+        )
 
 
 def parse_span(text: str) -> tuple[time, time]:

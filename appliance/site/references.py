@@ -11,7 +11,7 @@ from appliance.site.problems import Problem, key, short
 from appliance.site.routes import RouteKind, parse_route
 
 if TYPE_CHECKING:
-    from appliance.site.model import Site, When
+    from appliance.site.model import Site, Trunk, When
 
 FROM_LINE: Final[frozenset[RouteKind]] = frozenset(
     {"menu", "step", "queue", "phone", "voicemail", "site"}
@@ -228,20 +228,26 @@ def _numbering(site: Site) -> Iterator[Problem]:
             )
 
 
+def wanted_shown(site: Site) -> Iterator[tuple[str, str]]:
+    """Whose calls outside are to show which number, with the place in the document."""
+    tables = (("people", site.people), ("queues", site.queues), ("campaigns", site.campaigns))
+    for table, owners in tables:
+        for name, one in owners.items():
+            if one.caller_id is not None:
+                yield f"{table}.{name}", one.caller_id
+
+
+def may_show(trunk: Trunk, number: str) -> bool:
+    """Whether a trunk shows this number outside: the provider takes any, or it is one of its
+    own."""
+    return trunk.any_caller_id or number in trunk.numbers or number == trunk.caller_id
+
+
 def _shown(site: Site) -> Iterator[Problem]:
     """Numbers to be shown outside that no line of the office can show."""
     trunks = [line for line in site.lines.values() if line.kind == "trunk"]
-    wanted = [(f"people.{name}", one.caller_id) for name, one in site.people.items()]
-    wanted += [(f"queues.{name}", one.caller_id) for name, one in site.queues.items()]
-    wanted += [(f"campaigns.{name}", one.caller_id) for name, one in site.campaigns.items()]
-    for path, number in wanted:
-        if number is None or any(
-            number == "withheld"
-            or line.any_caller_id
-            or number == line.caller_id
-            or number in line.numbers
-            for line in trunks
-        ):
+    for path, number in wanted_shown(site):
+        if any(number == "withheld" or may_show(line, number) for line in trunks):
             continue
         if not trunks:
             advice = (
@@ -321,9 +327,10 @@ def _extensions(site: Site) -> Iterator[Problem]:
     for name, queue in site.queues.items():
         if queue.extension is not None:
             taken.append((queue.extension, f"queues.{name}.extension"))
-    taken += [
-        (orbit, f"features.orbits[{index}]") for index, orbit in enumerate(site.features.orbits)
-    ]
+    if "orbits" in site.features.model_fields_set:
+        taken += [
+            (orbit, f"features.orbits[{index}]") for index, orbit in enumerate(site.features.orbits)
+        ]
     prefix = site.numbering.outside_prefix
     for extension, path in taken:
         if extension in owners:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from appliance.site.findings import Finding
 from appliance.site.model import Site
+from appliance.site.references import may_show, wanted_shown
 
 
 def lint(site: Site) -> list[Finding]:
@@ -14,20 +15,13 @@ def lint(site: Site) -> list[Finding]:
 
 
 def _own_numbers(site: Site) -> Iterator[Finding]:
-    wanted = [(f"people.{name}", one.caller_id) for name, one in site.people.items()]
-    wanted += [(f"queues.{name}", one.caller_id) for name, one in site.queues.items()]
-    wanted += [(f"campaigns.{name}", one.caller_id) for name, one in site.campaigns.items()]
-    for path, number in wanted:
-        if number is None:
-            continue
+    for path, number in wanted_shown(site):
         analog, trunks = [], []
         for name in _ways_out(site):
             line = site.lines[name]
             if line.kind == "modem":
                 analog.append(name)
-            elif number != "withheld" and not (
-                line.any_caller_id or number == line.caller_id or number in line.numbers
-            ):
+            elif number != "withheld" and not may_show(line, number):
                 trunks.append(name)
         if analog:
             yield Finding(

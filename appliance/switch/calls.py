@@ -188,10 +188,26 @@ def free_agent(w: World, call: Call, desk: Desk) -> None:
         w.tell(acd.Engaged(desk.id, False))
     elif call.connected:
         w.tell(acd.Released(desk.id))
+    stay_engaged(w, desk, call)
+
+
+def stay_engaged(w: World, desk: Desk, left: Call) -> None:
+    """A desk phone carries several calls: whoever has left one of them may be talking or
+    dialling in another, and is in that one from now on."""
+    for leg in w.legs.values():
+        there = leg.incoming or leg.state == "up"
+        mine = leg.agent == desk.id and there and leg.acd_offer not in desk.ringing
+        if mine and leg.call is not left and not leg.call.ended:
+            engage(w, leg.call, desk.id)
+            return
 
 
 def dismiss(w: World, call: Call, by: Leg) -> None:
-    """`by` goes, and what a queue gave is over; agents who stay are in a plain call from now."""
+    """`by` goes, and what a queue gave is over; agents who stay are in a plain call from now.
+    Supervisors who were there because of `by` go too."""
+    for watcher in [one for one in call.watchers if one.of is by]:
+        close_watch(w, call, watcher)
+        let_go(w, call, watcher.leg, gone=False)
     for desk in [desk for desk in w.desks.values() if desk.call is call]:
         if desk.id == by.agent:
             free_agent(w, call, desk)

@@ -19,7 +19,7 @@ log = logging.getLogger("centrala.switch")
 
 T = TypeVar("T")
 
-MAX_BYTES: Final = 1 << 20
+MAX_BYTES: Final = 4 << 20
 
 
 def load_saved(path: Path, kind: type[T]) -> list[T]:

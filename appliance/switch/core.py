@@ -39,7 +39,7 @@ from appliance.switch import (
     verdicts,
     voices,
 )
-from appliance.switch.actions import Action
+from appliance.switch.actions import Action, SipPublish
 from appliance.switch.countries import plans
 from appliance.switch.legs import drop
 from appliance.switch.model import Call, Desk, LineDesk, World
@@ -156,6 +156,14 @@ class Switch:
         w.facts, w.actions, w.lit_mark = [], [], (0, 0)
         return facts, actions
 
+    def take_published(self) -> list[Action]:
+        """Of the actions since the last call to `take` those that tell what phones can watch."""
+        w = self.w
+        published = [one for one in w.actions if isinstance(one, SipPublish)]
+        w.actions = [one for one in w.actions if not isinstance(one, SipPublish)]
+        w.lit_mark = (-1, -1)
+        return list(published)
+
     def _settle(self) -> None:
         """Let the acd take what it was told, then the call-backs, then close the calls that ended
         in this step."""
@@ -187,10 +195,10 @@ class Switch:
                 routing.carry_out(w, call, call.menu.tick(w.now))
         if call.wish is not None:
             callbacks.steps(w, call, call.wish.tick(w.now))
+        if call.listening is not None:
+            features.heard(w, call, call.listening.tick(w.now))
         if call.screened_until is not None and call.screened_until <= w.now:
             callbacks.screened(w, call)
-        if call.listening is not None:
-            features.listening(w, call, call.listening.tick(w.now))
         if call.live_by is not None and call.live_by <= w.now:
             calls.bridge_live(w, call)
         if call.parked_until is not None and call.parked_until <= w.now:
@@ -400,7 +408,7 @@ class Switch:
         elif purpose == "wish" and call.wish is not None:
             callbacks.steps(w, call, call.wish.said(w.now))
         elif purpose == "messages" and call.listening is not None:
-            features.listening(w, call, call.listening.said(w.now))
+            features.heard(w, call, call.listening.said(w.now))
         elif purpose == "park":
             features.orbit_told(w, call, inner)
         elif purpose == "farewell":

@@ -13,7 +13,14 @@ from appliance.acd import events as acd
 from appliance.events import Dialled, DialRefused, Forwarded, LineBusy, LineSeized
 from appliance.media import protocol as p
 from appliance.switch import messages, numbers
-from appliance.switch.calls import close_consult, end_call, engage, free_agent, free_agents
+from appliance.switch.calls import (
+    close_consult,
+    end_call,
+    engage,
+    free_agent,
+    free_agents,
+    stay_engaged,
+)
 from appliance.switch.dialplan import Destination, resolve
 from appliance.switch.legs import add_leg, drop, invite, show_ringing
 from appliance.switch.model import Attempt, Call, Desk, Leg, LineDesk, Outside, Slot, World
@@ -456,6 +463,7 @@ def dial_failed(w: World, call: Call, cause: str) -> None:
         if desk.call is call and desk is not caller_desk:
             desk.call = None
             w.tell(acd.Engaged(desk.id, False))
+            stay_engaged(w, desk, call)
     if call.back_to is not None and _back(w, call):
         return
     if call.after is not None:

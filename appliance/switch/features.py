@@ -15,6 +15,7 @@ from appliance.site.model import CallKey, Feature, Prompt
 from appliance.switch import (
     callbacks,
     consult,
+    listening,
     messages,
     parking,
     parties,
@@ -52,7 +53,7 @@ def key(w: World, leg: Leg, digit: str, source: str) -> None:
         routing.carry_out(w, call, call.menu.key(digit, w.now))
         return
     if call.listening is not None and leg is call.a:
-        listening(w, call, call.listening.key(digit, w.now))
+        heard(w, call, call.listening.key(digit, w.now))
         return
     if leg is call.a and callbacks.key(w, call, digit):
         return
@@ -143,7 +144,7 @@ def dialled(w: World, call: Call, number: str) -> bool:
     """A phone dialled this; True when it was a code or a parking place and is dealt with."""
     if resolve(w.site, number).emergency:
         return False
-    if number in w.site.features.orbits:
+    if number in w.site.orbits:
         _do(w, call, lambda: _fetch(w, call, number), says=False)
         return True
     for name, code in w.site.features.codes.items():
@@ -282,12 +283,12 @@ def _hear(w: World, call: Call, rest: str) -> None:
     if not messages.boxes_of(w.site, call.a.agent, call.a.phone):
         _say_and_end(w, call, "refused")
     elif answer_caller(w, call):
-        messages.listen_to(w, call, call.a.agent)
+        listening.listen_to(w, call, call.a.agent)
 
 
-def listening(w: World, call: Call, turn: Turn) -> None:
+def heard(w: World, call: Call, turn: Turn) -> None:
     """Do what it wants, and call back who is to be called back."""
-    caller = messages.take(w, call, turn)
+    caller = listening.take(w, call, turn)
     if caller is None:
         return
     plan = w.numbering
@@ -338,7 +339,7 @@ def pin_checked(w: World, call_id: str, ok: bool) -> None:
         return
     if call.listens_as == person:
         if answer_caller(w, call):
-            messages.listen_to(w, call, person)
+            listening.listen_to(w, call, person)
         return
     holder = w.desks.get(call.a.agent or "")
     if holder is not None:

@@ -34,7 +34,8 @@ _REFUSALS: Final[Mapping[str, str]] = {
 
 def tone(w: World, event: p.ToneHeard) -> None:
     """A tone on a line that we dialled tells what became of the call. After busy the driver hangs
-    up by itself; after special information an announcement follows, which nobody needs to hear."""
+    up by itself; after special information an announcement follows, which nobody needs to hear.
+    An emergency call is never ended because of what we believe to hear."""
     leg = w.legs.get(event.leg)
     if leg is None or leg.kind != "line" or leg.incoming or leg.call.ended:
         return
@@ -43,15 +44,9 @@ def tone(w: World, event: p.ToneHeard) -> None:
     if leg.rang or w.now - leg.up_since > DIALLING_MS:
         return
     leg.refusal = _REFUSALS.get(event.tone, leg.refusal)
-    if event.tone.startswith("sit") and leg.refusal is not None:
+    emergency = leg.outside is not None and leg.outside.kind == "emergency"
+    if event.tone.startswith("sit") and leg.refusal is not None and not emergency:
         leave(w, leg, leg.refusal, gone=False)
-
-
-def machine(w: World, event: p.MachineHeard) -> None:
-    """Who answered a call-back of ours."""
-    leg = w.legs.get(event.leg)
-    if leg is not None and leg is leg.call.a and not leg.call.ended:
-        callbacks.screened(w, leg.call, machine=event.result == "machine")
 
 
 def level(w: World, event: p.LegLevel) -> None:
@@ -59,6 +54,13 @@ def level(w: World, event: p.LegLevel) -> None:
     leg = w.legs.get(event.leg)
     if leg is not None and leg is leg.call.a and leg.call.tape is not None and leg.call.menu:
         carry_out(w, leg.call, leg.call.menu.speaks(event.speaking, w.now))
+
+
+def machine(w: World, event: p.MachineHeard) -> None:
+    """Who answered a call-back of ours."""
+    leg = w.legs.get(event.leg)
+    if leg is not None and leg is leg.call.a and not leg.call.ended:
+        callbacks.screened(w, leg.call, machine=event.result == "machine")
 
 
 def fax(w: World, event: p.FaxHeard) -> None:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from appliance.site.model import CallKind, Site, Trunk
+from appliance.site.model import CallKind, Site
+from appliance.site.references import may_show
 from appliance.switch.countries import Plan
 
 _CLASSES: Final = {"X": "0123456789", "Z": "123456789", "N": "23456789"}
@@ -110,12 +111,6 @@ def caller_id(site: Site, trunk: str, wanted: Iterable[str | None], fallback: st
     for number in wanted:
         if number == WITHHELD:
             return Shown(own, withheld=True)
-        if number is not None and shows(settings, number):
+        if number is not None and may_show(settings, number):
             return Shown(number)
     return Shown(own)
-
-
-def shows(trunk: Trunk, number: str) -> bool:
-    """Whether a trunk shows this number outside: the provider takes any, or it is one of its
-    own."""
-    return trunk.any_caller_id or number in trunk.numbers or number == trunk.caller_id

@@ -49,7 +49,7 @@ def parkable(call: Call, by: Leg) -> Leg:
 def free_orbit(w: World) -> str:
     """Raises `Cannot`."""
     taken = {one.orbit or one.orbit_wanted for one in w.calls.values()}
-    orbit = next((each for each in w.site.features.orbits if each not in taken), None)
+    orbit = next((each for each in w.site.orbits if each not in taken), None)
     if orbit is None:
         raise Cannot("All parking places are taken.")
     return orbit

@@ -84,6 +84,8 @@ def sit(w: World, desk: Desk, phone: str | None, own: Call | None = None) -> Non
         raise Cannot("This phone is in use.")
     if phone is not None and phone not in w.site.phones:
         raise Cannot(f"There is no phone {phone}.")
+    if any(leg.agent == desk.id and leg.call is not own for leg in w.legs.values()):
+        raise Cannot("Finish the present call first.")
     if desk.call is not None or w.acd.agent(desk.id).phase == "offered":
         raise Cannot("Finish the present call first.")
     for other in w.desks.values():

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from appliance.events import DialRefused
-from appliance.switch.cannot import Cannot as Cannot
 from appliance.switch.dialling import busy, reachable, refused
 from appliance.switch.dialplan import Destination
 from appliance.switch.model import World
@@ -16,6 +15,10 @@ WHY_NOT: Final[Mapping[str, str]] = {
     "abroad": "Calls to this country are not allowed here.",
     "ceiling": "Today's ceiling for calls to the outside is reached.",
 }
+
+
+class Cannot(Exception):
+    """Everything stays as it is; the text is for the person who asked."""
 
 
 def check(w: World, destination: Destination, number: str, payer: str) -> None:

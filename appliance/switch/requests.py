@@ -10,7 +10,7 @@ from appliance.media import protocol as p
 from appliance.switch import (
     callbacks,
     consult,
-    messages,
+    listening,
     parking,
     personal,
     pickup,
@@ -84,9 +84,9 @@ def _carry_out(w: World, request: live.Request) -> str | None:
         case live.HandleMissed():
             callbacks.handled(w, request.agent, request.number, request.note)
         case live.MarkMessage():
-            messages.mark(w, request.message, request.agent, new=request.new)
+            listening.mark(w, request.message, request.agent, new=request.new)
         case live.DeleteMessage():
-            messages.delete(w, request.message, request.agent)
+            listening.delete(w, request.message, request.agent)
         case live.AgentPresence():
             presence(w, _desk(w, request.agent), request.session, request.present)
         case _:

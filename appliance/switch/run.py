@@ -31,6 +31,7 @@ from appliance.events import (
     RecordingEnded,
     RecordingStarted,
 )
+from appliance.ivr.linter import usable
 from appliance.ledger.errors import LedgerFull
 from appliance.ledger.reader import Reader
 from appliance.ledger.retention import delete_expired, kept_since
@@ -45,6 +46,7 @@ from appliance.sip import sdp
 from appliance.sip.endpoint import Endpoint
 from appliance.sip.events import PhoneTarget, SipConfig, TrunkConfig, TrunkTarget
 from appliance.sip.registrar import SavedBinding
+from appliance.sip.subscription import SavedSubscription
 from appliance.site.effect import at_start, effective
 from appliance.site.history import HISTORY, NothingBefore, SiteHistory, Stale
 from appliance.site.load import parse
@@ -100,7 +102,7 @@ class Control:
     ) -> None:
         self.site = site
         self.data = data
-        self._history = None if document is None else SiteHistory(document, data / HISTORY)
+        self._history = None if document is None else SiteHistory(document, data / HISTORY, usable)
         self._reforming = asyncio.Lock()
         self.clock = Clock()
         boot = _base36(self.clock.now())
@@ -194,6 +196,11 @@ class Control:
             tasks.create_task(self._delete_old_recordings())
             tasks.create_task(self._finishing.run())
             await self._endpoint.start()
+            # What phones watch is known before they are: none is told twice.
+            for action in self.switch.take_published():
+                self._carry_out(action)
+            watching = load_saved(self.data / "subscriptions.json", SavedSubscription)
+            self._endpoint.restore_subscriptions(watching)
             self._endpoint.restore_bindings(load_saved(self.data / "phones.json", SavedBinding))
             tasks.create_task(self._keep_contacts())
             tasks.create_task(self._keep_desks())
@@ -304,11 +311,16 @@ class Control:
         """Save where the phones are, soon after it changed and while they stay."""
         path = self.data / "phones.json"
         saved: list[SavedBinding] = []
+        watched: list[SavedSubscription] = []
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CONTACTS_S):
                     await self._contacts_changed.wait()
             self._contacts_changed.clear()
+            watching = self._endpoint.saved_subscriptions()
+            if watching != watched:
+                await asyncio.to_thread(save, self.data / "subscriptions.json", watching)
+                watched = watching
             contacts = self._endpoint.saved_bindings()
             if contacts != saved:
                 await asyncio.to_thread(save, path, contacts)

@@ -132,6 +132,7 @@ def quantile(values: list[float], q: float) -> float:
 def run() -> dict[str, float]:
     found: dict[str, float] = {}
     per_second: list[float] = []
+    served, spent = 0, 0.0
     for strategy in STRATEGIES:
         floor = Floor(strategy, AGENTS)
         gc.collect()
@@ -141,9 +142,13 @@ def run() -> dict[str, float]:
         times = [t for each in floor.spent.values() for t in each]
         found[f"acd_{strategy}_p50_ms"] = quantile(times, 0.5) * 1000
         found[f"acd_{strategy}_p999_ms"] = quantile(times, 0.999) * 1000
+        found[f"acd_{strategy}_p99_ms"] = quantile(times, 0.99) * 1000
+        served += len(floor.spent.get("Linked", ()))
+        spent += sum(times)
         if strategy != "ring_all":
             per_second.append(len(times) / sum(times))
     found["acd_decisions_per_s"] = min(per_second)
+    found["acd_calls_per_s"] = served / spent
     found["acd_decision_p999_ms"] = max(
         found[f"acd_{strategy}_p999_ms"] for strategy in STRATEGIES if strategy != "ring_all"
     )

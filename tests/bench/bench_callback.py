@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from tests.acd.callback_office import CallbackOffice
 
-CALLS = 100_000
+CALLS = int(os.environ.get("CALLBACK_CALLS", "100000"))
+"""A number of your own by the environment."""
 PARTS = 10
 
 

@@ -141,6 +141,10 @@ def _apart(engine: int, phones: int) -> None:
         os.sched_setaffinity(process, own)
 
 
+def _carried_out(event: Any, calls: int) -> bool:
+    return isinstance(event, p.MediaStats) and (event.legs, event.recordings) == (2 * calls, calls)
+
+
 async def _measure(folder: Path, calls: int, relay: bool, heard: bool) -> dict[str, float]:
     ports = _free_ports(2 * calls)
     program = compile_phones(folder)
@@ -161,10 +165,13 @@ async def _measure(folder: Path, calls: int, relay: bool, heard: bool) -> dict[s
     _apart(engine.pid, phones.pid)
     client = MediaClient()
     events: list[Any] = []
+    ready = asyncio.Event()
 
     async def listen() -> None:
         async for event in client.events():
             events.append(event)
+            if _carried_out(event, calls):
+                ready.set()
 
     try:
         await client.connect(folder / "m.sock", patience=20)
@@ -188,6 +195,8 @@ async def _measure(folder: Path, calls: int, relay: bool, heard: bool) -> dict[s
         await client.drain()
         # The engine has its commands, but has it carried them out? Phones that speak before that
         # would be given a delay that takes a minute to go.
+        async with asyncio.timeout(30):
+            await ready.wait()
         await asyncio.sleep(2)
         phones.stdin.write(" ".join(map(str, ports)) + "\n")
         phones.stdin.flush()

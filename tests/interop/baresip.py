@@ -72,11 +72,12 @@ async def baresip(
     hertz: int | None = None,
     heard: Path | None = None,
     trusted: Path | None = None,
+    lamp: bool = False,
 ) -> AsyncIterator[Baresip]:
     """Run one; it listens for SIP on `port` and for commands on `control`. `source` is what it
     says, as its configuration names it; what it hears goes to `*-dec.wav` in the folder `heard`;
-    `trusted` is the certificate that it knows. With `hertz` it says a tone of that pitch, and what
-    it hears is written to its own folder."""
+    `trusted` is the certificate that it knows; with `lamp` it subscribes to its messages. With
+    `hertz` it says a tone of that pitch, and what it hears is written to its own folder."""
     folder.mkdir(parents=True, exist_ok=True)
     if hertz is not None:
         write_wav(folder / "says.wav", tone(hertz, 100))
@@ -84,6 +85,8 @@ async def baresip(
     config = CONFIG.format(port=port, control=control, rtp=rtp, rtp_end=rtp + 20, source=source)
     if trusted is not None:
         config += f"sip_cafile {trusted}\n"
+    if lamp:
+        config += "module_app mwi.so\n"
     if heard is not None:
         heard.mkdir(parents=True, exist_ok=True)
         config += f"module sndfile.so\nsnd_path {heard}\n"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from appliance.sip.core import Stats
+from appliance.sip.dialog_info import Dialog, DialogInfo
 from appliance.sip.events import (
     Answered,
     Cancelled,
@@ -26,6 +27,7 @@ from appliance.sip.events import (
     Unregistered,
 )
 from appliance.sip.sdp import make_offer
+from appliance.sip.subscription import Published
 from tests.interop.sipp import IN, body, recv, request, scenario, sipp
 from tests.sip.office import MEDIA_PORT, Office, config_of, office
 
@@ -387,3 +389,44 @@ async def _listening(port: int, transport: str) -> None:
             return
         await asyncio.sleep(0.02)
     raise AssertionError(f"nobody listens on {port}")
+
+
+async def test_a_lamp_is_subscribed_to_told_and_given_up(free_port: Ports, tmp_path: Path) -> None:
+    """RFC 4235 with sipp as the phone: it checks type, version and state of each document."""
+
+    def subscribe(cseq: int, expires: int, to: str = "", login: str = "") -> str:
+        more = f"Event: dialog\nAccept: application/dialog-info+xml\nExpires: {expires}\n"
+        return request("SUBSCRIBE", cseq, to, extra=login + more).replace("sip:caller@", "sip:101@")
+
+    def told(*patterns: str) -> str:
+        checks = "".join(
+            f'<ereg regexp="{pattern}" search_in="msg" check_it="true" assign_to="m"/>'
+            for pattern in patterns
+        )
+        return f'<recv request="NOTIFY"><action>{checks}</action></recv>' + _answer("200 OK")
+
+    login = "[authentication username=101 password=secret]\n"
+    kind = "application/dialog-info.xml"
+    xml = scenario(
+        subscribe(1, 300),
+        '<recv response="401" auth="true"></recv>',
+        subscribe(2, 300, login=login),
+        recv(200, more='rrs="true"'),
+        told(kind, "version=.0. state=.full. entity=.sip:201@", "active;expires="),
+        told(kind, "version=.1.", ".state.early./state.", "sip:5550123@"),
+        subscribe(3, 0, IN),
+        recv(200),
+        told("terminated;reason=timeout"),
+        '<Reference variables="m"/>',
+    )
+    port, own = free_port(), free_port()
+    async with office(config_of(port, phones={"101": "secret"})) as box:
+        box.endpoint.publish("dialog", "201", Published(DialogInfo()))
+        phone = asyncio.create_task(
+            sipp(port, own, "-m", "1", "-s", "201", folder=tmp_path, xml=xml)
+        )
+        await box.until(lambda: box.endpoint.stats().subscriptions == 1)
+        rings = Dialog("leg1", "recipient", "early", "5550123")
+        box.endpoint.publish("dialog", "201", Published(DialogInfo((rings,))))
+        assert await phone == ""
+        assert box.drained() == NOTHING

@@ -18,6 +18,9 @@ from appliance.events import (
     LegQuality,
     LineReleased,
     LineSeized,
+    MessageDropped,
+    MessageKept,
+    MessageStarted,
     Offer,
     OfferEnd,
     QEnter,
@@ -42,6 +45,7 @@ def broken(facts: Iterable[Fact]) -> list[str]:
         ("part", Connect, WrapStart, lambda f: f.entry),
         ("wrap-up", WrapStart, WrapEnd, lambda f: (f.entry, f.agent)),
         ("recording", RecordingStarted, RecordingEnded, lambda f: f.recording),
+        ("message", MessageStarted, (MessageKept, MessageDropped), lambda f: f.message),
         ("hold", HoldOn, HoldOff, lambda f: (f.call, f.agent)),
     )
     for name, opening, closing, key in pairs:

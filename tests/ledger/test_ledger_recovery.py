@@ -19,6 +19,9 @@ from appliance.events import (
     IvrOut,
     LineReleased,
     LineSeized,
+    MessageDropped,
+    MessageKept,
+    MessageStarted,
     Offer,
     OfferEnd,
     QEnter,
@@ -211,3 +214,35 @@ async def test_the_clock_of_the_ledger_never_runs_back(tmp_path: Path) -> None:
     times = [fact.at for _, fact in reader.facts(0)]
     reader.close()
     assert times == sorted(times)
+
+
+@pytest.mark.parametrize(
+    ("found_ms", "stopped_ms", "kept_ms"), [(9000, None, 9000), (900, None, 0), (0, 5000, 5000)]
+)
+def test_a_message_that_was_being_left_is_kept_if_it_is_long_enough(
+    found_ms: int, stopped_ms: int | None, kept_ms: int
+) -> None:
+    ids = {"call": "c", "recording": "c-1", "path": "recordings/2026-11-25/c-1.wav"}
+    facts: list[object] = [
+        CallOpened(at=1000, call="c", direction="in", door="line:l1", caller="0721"),
+        RecordingStarted(at=2000, **ids),
+        MessageStarted(at=2000, message="m", box="ana", least_ms=2000, caller="0721", **ids),
+    ]
+    if stopped_ms is not None:
+        facts.append(
+            RecordingEnded(
+                at=7000, call="c", recording="c-1", duration_ms=stopped_ms, reason="done"
+            )
+        )
+    state = OpenState()
+    for seq, fact in enumerate(facts, start=1):
+        state.apply(seq, fact)  # type: ignore[arg-type]
+    durations = {} if stopped_ms is not None else {"c-1": found_ms}
+    closing = missing_facts(state, 60_000, durations)
+    if kept_ms:
+        (kept,) = [fact for fact in closing if isinstance(fact, MessageKept)]
+        assert (kept.duration_ms, kept.box, kept.caller) == (kept_ms, "ana", "0721")
+    else:
+        (dropped,) = [fact for fact in closing if isinstance(fact, MessageDropped)]
+        assert dropped.reason == "system_failure"
+    assert isinstance(closing[-1], Disconnect)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.media import g711, rtp
+from appliance.media import g711, jitter, rtp
 from appliance.media.jitter import MAX_DEPTH, Jitter
 
 
@@ -249,3 +249,13 @@ def test_more_legs_than_expected_keep_their_sound() -> None:
     ulaw, _ = ring.read(5)
     assert int(ulaw[0, 0]) == 1
     assert int(ulaw[4, 0]) == 8
+
+
+@given(st.lists(st.booleans(), min_size=0, max_size=300))
+def test_legs_in_a_hurry_take_turns_and_each_gets_its_own(hurried: list[bool]) -> None:
+    urgent = np.array(hurried, np.bool_)
+    turns = max(1, -(-int(urgent.sum()) // jitter._HURRYING))
+    chosen = [jitter._one_turn(urgent, tick) for tick in range(turns)]
+    assert all((one & urgent).sum() <= jitter._HURRYING for one in chosen)
+    each = np.sum([one & urgent for one in chosen], axis=0)
+    assert (each == urgent).all()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from appliance.media.recorder import FLUSH_FRAMES, Recorder
 from appliance.media.wav import STEREO_HEADER_BYTES, repair
@@ -95,4 +97,44 @@ def test_a_path_that_cannot_be_written_only_ends_its_recording(tmp_path: Path) -
     (tmp_path / "file").write_bytes(b"")
     recorder.start("a", tmp_path / "file" / "a.wav")
     assert closed.wait()[2] == "disk_full"
+    recorder.close()
+
+
+def test_a_disk_that_hangs_costs_the_recording_but_its_file_is_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+    write = os.pwrite
+
+    def hang(descriptor: int, data: bytes, offset: int) -> int:
+        answers.wait(10)
+        return write(descriptor, data, offset)
+
+    monkeypatch.setattr("appliance.media.recorder._MAX_QUEUE", 5)
+    monkeypatch.setattr(os, "pwrite", hang)
+    closed = Closed()
+    recorder = Recorder(closed, 0)
+    path = tmp_path / "a.wav"
+    assert recorder.start("a", path)
+    for _ in range(20):
+        recorder.feed("a", LEFT, RIGHT)
+    assert "a" not in recorder
+    assert not recorder.allowed
+    answers.set()
+    name, duration, reason = closed.wait()
+    assert (name, reason) == ("a", "done")
+    assert 4 * 20 <= duration < 20 * 20
+    recorder.close()
+    assert len(frames(path)) == duration * 8
+
+
+def test_a_full_queue_takes_the_end_of_a_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.media.recorder._MAX_QUEUE", 0)
+    closed = Closed()
+    recorder = Recorder(closed, 0)
+    assert recorder.start("a", tmp_path / "a.wav")
+    recorder.stop("a")
+    assert closed.wait() == ("a", 0, "done")
     recorder.close()

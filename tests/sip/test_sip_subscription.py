@@ -228,6 +228,25 @@ def test_a_phone_with_a_subscription_is_told_once() -> None:
     assert only.call_id == "s1"
 
 
+def test_it_goes_on_over_a_restart() -> None:
+    before = mwi_box()
+    accepted, first = subscribe(before)
+    before.feed(reply(first, 200), PHONE)
+    saved = before.core.saved_subscriptions()
+    after = mwi_box(1)
+    after.now = before.now + 5000
+    [told] = after.do("restore_subscriptions", saved)
+    assert (told.call_id, told.from_tag, told.to_tag) == ("s1", accepted.to_tag, "theirs")
+    assert int((told.get("cseq") or "").split()[0]) > int((first.get("cseq") or "").split()[0])
+    assert b"Voice-Message: 1/0" in told.body
+    after.feed(reply(told, 200), PHONE)
+    # It is refreshed as before.
+    assert subscribe(after, cseq=9, to_tag=accepted.to_tag)[0].status == 200
+    late = mwi_box()
+    late.now = before.now + MAX_EXPIRES * 1000 + 1
+    assert late.do("restore_subscriptions", saved) == []
+
+
 class Lamps(RuleBasedStateMachine):
     """However phones ask, answer and vanish: one NOTIFY at a time for each subscription, and once
     all is quiet whoever is still subscribed knows the last state."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.ivr.linter import usable
 from appliance.site.history import BY_HAND, NothingBefore, SiteHistory, Stale
 from appliance.site.problems import SiteError
 
@@ -84,6 +85,15 @@ def test_a_document_that_will_not_do_changes_nothing(tmp_path: Path) -> None:
     one = history(tmp_path)
     with pytest.raises(SiteError):
         one.save(TEXT.replace("queue:sales", "queue:x"), "maria", 5, base=1)
+    assert one.newest == 1
+    assert one.path.read_text() == TEXT
+
+
+def test_what_the_linter_refuses_changes_nothing(tmp_path: Path) -> None:
+    history(tmp_path)
+    one = SiteHistory(tmp_path / "site.toml", tmp_path / "history", usable)
+    with pytest.raises(SiteError, match=r"queues\.sales\.agents"):
+        one.save(TEXT.replace('agents = ["ana"]', "agents = []"), "maria", 5, base=1)
     assert one.newest == 1
     assert one.path.read_text() == TEXT
 

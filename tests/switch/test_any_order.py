@@ -473,6 +473,7 @@ def _check_now(office: Office) -> None:
         for leg in call.legs:
             assert leg.call is call
             assert w.legs.get(leg.id) is leg, (leg.party, leg.state)
+        assert all(watcher.of in call.people for watcher in call.watchers)
     talking = Counter(desk.call.id for desk in w.desks.values() if desk.call is not None)
     assert set(talking) <= set(w.calls)
     for leg in w.legs.values():

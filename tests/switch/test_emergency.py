@@ -173,6 +173,19 @@ def test_dialling_it_in_a_call_needs_no_other_button() -> None:
     assert len(office.w.wants_line) + len(dialled(office)) == 2
 
 
+@pytest.mark.parametrize("tone", ["sit", "sit_vacant", "sit_no_circuit"])
+def test_information_tones_never_end_it(tone: p.Sit) -> None:
+    office = Office()
+    office.w.trunks["voip"] = (False, "down")
+    office.incoming("in1", "112", PHONE)
+    office.sip(sip.Failed(office.last(act.SipInvite).sip, 503, ""))
+    office.media(p.LineOffHook("l1", sure=False))
+    office.media(p.ToneHeard(office.last(p.OpenLine).leg, tone))
+    assert not office.all(e.Disconnect)
+    assert not office.commands(p.HangUpLine)
+    assert {leg.party for leg in office.w.legs.values()} == {"phone:101", "line:l1"}
+
+
 def test_a_parking_place_never_hides_it() -> None:
     office = Office(site('[features]\norbits = ["911"]\n'))
     office.incoming("in1", "911", PHONE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from appliance import events as e
 from appliance import live
@@ -13,6 +14,7 @@ from appliance.switch.requests import Unwilling
 from tests.switch.office import SESSION, Office, site
 
 PHONE = sip.Source("phone", "101")
+SEVENS = '[phones.701]\nname = "Seven"\n[people.kim]\nname = "Kim"\nextension = "702"\n'
 
 
 def parked() -> tuple[Office, str]:
@@ -102,6 +104,42 @@ def test_places_run_out() -> None:
     office.talk()
     with pytest.raises(Unwilling, match="taken"):
         office.ask(live.AgentPark(other))
+
+
+def test_the_usual_places_give_way_to_extensions() -> None:
+    office = Office(site(SEVENS))
+    office.on_duty("ana")
+    office.queue_call()
+    office.answer("ana")
+    office.talk()
+    office.ask(live.AgentPark("ana"))
+    assert office.last(e.Parked).orbit == "703"
+    office.sip(sip.Registered("701", 1, "192.0.2.51:5060"))
+    office.incoming("in1", "701", PHONE)
+    assert office.last(act.SipInvite).target == "701"
+
+
+def test_places_that_were_asked_for_do_not() -> None:
+    with pytest.raises(ValidationError, match="701 is already that of"):
+        site('[phones.701]\nname = "Seven"\n[features]\norbits = ["701"]\n')
+
+
+@pytest.mark.parametrize("verb", ["park", "transfer"])
+def test_a_supervisor_goes_with_the_agent_who_passes_the_call_on(verb: str) -> None:
+    office = Office(site('[people.sue]\nname = "Sue"\nrole = "supervisor"\nextension = "205"\n'))
+    office.on_duty("ana")
+    office.media(p.PeerState("sue", "connected"))
+    office.sip(sip.Registered("101", 1, "192.0.2.51:5060"))
+    office.queue_call()
+    office.answer("ana")
+    office.talk()
+    office.ask(live.Supervise("sue", "listen", "ana"))
+    office.ask(live.AgentPark("ana") if verb == "park" else live.AgentTransfer("ana", "101"))
+    (call,) = office.w.calls.values()
+    assert call.watchers == []
+    assert office.last(e.SuperviseOff).by == "sue"
+    assert office.w.desks["sue"].call is None
+    assert not any(leg.agent == "sue" for leg in office.w.legs.values())
 
 
 # --- pick-up --------------------------------------------------------------------------------

@@ -261,3 +261,17 @@ def test_a_code_is_forgotten_after_a_pause_and_callers_have_none() -> None:
     caller = next(one.id for one in office.w.legs.values() if one.line is not None)
     press(office, caller, "*0")
     assert not office.all(e.HoldOn)
+
+
+def test_who_has_a_second_call_at_the_desk_phone_stays_engaged_and_cannot_move() -> None:
+    office = Office()
+    office.phone_on_duty("pip", "102")
+    for name in ("in1", "in2"):
+        office.incoming(name, "0555777" if name == "in1" else "112", sip.Source("phone", "102"))
+    first, second = office.w.calls.values()
+    assert office.w.desks["pip"].call is first
+    office.sip(sip.Cancelled("in1"))
+    assert office.w.desks["pip"].call is second
+    assert office.w.acd.agent("pip").engaged
+    with pytest.raises(Unwilling, match="present call"):
+        office.ask(live.AgentDesk("pip", None))

@@ -139,6 +139,8 @@ async def test_every_route_but_the_named_ones_needs_a_sign_in(running: Box) -> N
         "/api/v1/agent/supervise": {"mode": "stop"},
         "/api/v1/agent/dnd": {"on": True},
         "/api/v1/agent/forward": {"when": "always"},
+        "/api/v1/messages/{message}/heard": {},
+        "/api/v1/messages/{message}/call": {},
         "/api/v1/agent/desk": {},
         "/api/v1/agent/keys": {"digits": "1"},
         "/api/v1/callbacks": {"queue": "sales", "number": "+40721555014"},

@@ -419,7 +419,7 @@ export const fa: Messages = {
 
   "nav.messages": "پیام‌ها",
   "messages.title": "پیام‌ها",
-  "messages.text": "آنچه تماس‌گیرندگان هنگام نبودن کسی گفته‌اند. از تلفن رومیزی *98 را بگیرید.",
+  "messages.text": "آنچه تماس‌گیرندگان هنگام نبودن کسی گفته‌اند. از تلفن رومیزی ⁦*98⁩ را بگیرید.",
   "messages.none": "پیامی وجود ندارد.",
   "messages.new": "جدید",
   "messages.heard_by": "{name} آن را شنید، {time}",
