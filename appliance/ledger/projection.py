@@ -335,6 +335,9 @@ def project_call(facts: Sequence[Stored]) -> CallRow | None:
                 recorded[fact.recording] = fact
             case LegQuality():
                 quality.append(quality_row(fact))
+            case MessageStarted():
+                # Whoever may hear the call may not hear what somebody said to a box.
+                recordings.pop(fact.recording, None)
             case MessageKept():
                 kept = True
             case Disconnect():

@@ -14,7 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from appliance.events import AgentState, CallbackDialled, Fact, RecordingEnded, RecordingStarted
+from appliance.events import (
+    AgentState,
+    CallbackDialled,
+    Fact,
+    MessageStarted,
+    RecordingEnded,
+    RecordingStarted,
+)
 from appliance.ledger.codec import Stored, decode
 from appliance.ledger.errors import LedgerError
 from appliance.ledger.projection import (
@@ -270,7 +277,8 @@ class Reader:
         return low
 
     def recording(self, recording: str) -> RecordingRow | None:
-        """One recording; None when there is none of that id."""
+        """One recording of a call; None when there is none of that id, and for messages: those are
+        heard by the people of their box."""
         with self._snapshot() as db:
             rows = _rows(
                 db,
@@ -286,6 +294,8 @@ class Reader:
                 start = fact
             elif isinstance(fact, RecordingEnded) and fact.recording == recording:
                 end = fact
+            elif isinstance(fact, MessageStarted) and fact.recording == recording:
+                return None
         return None if start is None else recording_row(start, end)
 
     @contextmanager

@@ -127,3 +127,19 @@ async def test_deleted_and_old_ones_are_gone_and_heard_ones_say_by_whom(
         assert (row["message"], row["heard_by"]) == ("m2", "boris")
         call = (await ana.get("/api/v1/calls/c-m2")).json()
         assert call["outcome"] == "voicemail"
+
+
+async def test_what_is_said_to_a_box_is_no_recording_of_the_call(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    await ledger(tmp_path, kept("m1", "ana", scenes.clock() - 60_000))
+    folder = tmp_path / "recordings" / "2026-11-25"
+    folder.mkdir(parents=True)
+    write_recording(folder / "c-m1-1.wav", 2)
+    async with box(tmp_path, free_port, passwords=PEOPLE, boxes=BOXES) as office:
+        dina, ana = await office.signed_in("dina"), await office.signed_in("ana")
+        assert (await ana.get("/api/v1/messages/m1/audio")).status_code == 200
+        # A supervisor hears all calls, yet not what is meant for somebody else.
+        assert (await dina.get("/api/v1/messages/m1/audio")).status_code == 404
+        assert (await dina.get("/api/v1/calls/c-m1")).json()["recordings"] == []
+        assert (await dina.get("/api/v1/recordings/c-m1-1")).status_code == 404
