@@ -9,8 +9,8 @@ from appliance.ivr.listening import Item, Listening, Turn
 from appliance.media import protocol as p
 from appliance.switch import messages
 from appliance.switch.actions import Hush
-from appliance.switch.model import Call, World
 from appliance.switch.cannot import Cannot
+from appliance.switch.model import Call, World
 
 
 def mark(w: World, message: str, agent: str, *, new: bool = False) -> None:
