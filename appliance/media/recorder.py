@@ -34,7 +34,8 @@ FLUSH_FRAMES: Final = REEL_TICKS
 """1 s of 20 ms frames, the most that a killed process takes with it."""
 SYNC_EVERY: Final = 10
 """Flushes between two fdatasync: a power cut takes 10 s at most. A disk that cannot keep up is not
-asked to: then it takes what the kernel has not written by itself, 30 s as a rule."""
+asked to before `SYNC_LATEST`: then it takes 30 s."""
+SYNC_LATEST: Final = 30
 CHECK_S: Final = 1.0
 ROOM_AGAIN: Final = 1.25
 """Recording is allowed again when this many times the reserve is free, so that it does not go on
@@ -198,7 +199,7 @@ class Recorder:
         if last:
             os.pwrite(file.descriptor, stereo_ulaw_header(file.size), 0)
         behind = self._work.qsize() > len(self._files)
-        if last or (file.unsynced >= SYNC_EVERY and not behind):
+        if last or file.unsynced >= (SYNC_LATEST if behind else SYNC_EVERY):
             os.fdatasync(file.descriptor)
             file.unsynced = 0
 
