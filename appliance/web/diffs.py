@@ -20,6 +20,7 @@ KEYS: Final = {
     "phones": "extension",
     "parked": "orbit",
     "callbacks": "callback",
+    "campaigns": "id",
     "alarms": "id",
 }
 """The tables of a live state and what names their rows."""

@@ -8,10 +8,7 @@ never starved by them.
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -33,6 +30,9 @@ def engine(socket_path: Path, data: Path) -> None:
 
     process._p99_ms = keep
     process.main(socket_path, data)
+    # Only now: the engine's memory is its own.
+    import json
+
     # The lists come in turns: work, then lateness; the first two of both are the start.
     work, late = ([v for batch in batches[i::2][2:-1] for v in batch] for i in (0, 1))
     print(
@@ -57,6 +57,9 @@ def cores() -> tuple[list[int], list[int]]:
 
 def compile_phones(folder: Path) -> Path:
     """The phones' program. Raises RuntimeError without a C compiler."""
+    import shutil
+    import subprocess
+
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         raise RuntimeError("bench media compiles its load generator: apt-get install gcc libc6-dev")

@@ -16,6 +16,7 @@ const keys: Record<string, string> = {
   phones: "extension",
   parked: "orbit",
   callbacks: "callback",
+  campaigns: "id",
   alarms: "id",
 };
 
