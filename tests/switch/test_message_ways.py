@@ -1,0 +1,76 @@
+"""Less common ways into a box: past a forward, and from a page."""
+
+from __future__ import annotations
+
+import pytest
+
+from appliance import live
+from appliance.events import Forwarded, MessageDropped, MessageKept, MessageStarted
+from appliance.media import protocol as p
+from appliance.sip import events as sip
+from appliance.switch import actions as act
+from tests.switch.office import Office, site
+
+BOXES = """
+[boxes.pip]
+name = "Pip"
+person = "pip"
+[boxes.bo]
+name = "Bo"
+person = "bo"
+takes = []
+"""
+RECEPTION = sip.Source("phone", "101")
+
+
+def office() -> Office:
+    made = Office(site(BOXES))
+    made.sip(sip.Registered("101", 1, "192.0.2.51:5060"))
+    made.sip(sip.Registered("102", 1, "192.0.2.50:5060"))
+    return made
+
+
+def said(office: Office) -> None:
+    speak = office.last(act.Speak)
+    office.media(p.PlayEnded(speak.leg, speak.token, "done"))
+    office.wait(0.01)
+
+
+@pytest.mark.parametrize("to", ["05550777", "202"])
+def test_who_forwards_to_where_nobody_answers_has_the_message(to: str) -> None:
+    box = office()
+    box.on_duty("bo")
+    box.ask(live.SetForward("pip", "no_answer", to))
+    box.incoming("in1", "203", RECEPTION)
+    box.wait(26)
+    assert [fact.to for fact in box.all(Forwarded)] == [to]
+    assert not box.all(act.Speak)
+    box.wait(61)
+    (call,) = box.w.calls.values()
+    assert call.menu is not None
+    assert call.menu.menu == "voicemail:pip"
+    assert box.w.desks["pip"].call is None
+    assert box.w.desks["bo"].call is None
+    said(box)
+    box.wait(4)
+    box.sip(sip.HungUp("in1", "normal"))
+    assert box.last(MessageKept).box == "pip"
+
+
+def test_the_keys_of_a_page_count_where_the_box_speaks() -> None:
+    box = office()
+    box.on_duty("ana")
+    box.sip(sip.Unregistered("102"))
+    box.ask(live.AgentDial("ana", "203"))
+    said(box)
+    box.wait(5)
+    box.ask(live.AgentKeys("ana", "#2"))
+    assert box.last(MessageDropped).reason == "again"
+    said(box)
+    assert len(box.all(MessageStarted)) == 2
+    box.wait(4)
+    box.ask(live.AgentKeys("ana", "#1"))
+    assert box.last(MessageKept).duration_ms // 1000 == 4
+    said(box)
+    assert not box.w.calls
+    assert box.w.desks["ana"].call is None
