@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from appliance import live
-from appliance.events import Forwarded, MessageDropped, MessageKept, MessageStarted
+from appliance.events import Dialled, Forwarded, MessageDropped, MessageKept, MessageStarted
 from appliance.media import protocol as p
 from appliance.sip import events as sip
 from appliance.switch import actions as act
@@ -74,3 +74,39 @@ def test_the_keys_of_a_page_count_where_the_box_speaks() -> None:
     said(box)
     assert not box.w.calls
     assert box.w.desks["ana"].call is None
+
+
+@pytest.mark.parametrize(
+    ("country", "shown", "dialled"),
+    [
+        ("ro", "0721000001", "0721000001"),
+        ("ro", "+40721000001", "0721000001"),
+        ("ro", "0049301234567", "0049301234567"),
+        ("us", "112", None),
+        ("us", "911", None),
+    ],
+)
+def test_called_back_is_who_left_it_and_no_emergency_number(
+    country: str, shown: str, dialled: str | None
+) -> None:
+    document = site(BOXES, country=country)
+    numbering = document.numbering.model_copy(
+        update={"abroad": ("+",), "calls": ("local", "national", "international")}
+    )
+    box = Office(document.model_copy(update={"numbering": numbering}))
+    box.sip(sip.Registered("102", 1, "192.0.2.50:5060"))
+    voip = box.w.site.lines["voip"].model_copy(update={"route": "voicemail:pip"})
+    box.w.site = box.w.site.model_copy(update={"lines": {**box.w.site.lines, "voip": voip}})
+    box.incoming("in1", "55", sip.Source("trunk", "voip"), shown)
+    said(box)
+    box.wait(4)
+    box.sip(sip.HungUp("in1", "normal"))
+    assert box.last(MessageKept).caller == shown
+    box.incoming("listen", "*98", sip.Source("phone", "102"), "102")
+    (call,) = box.w.calls.values()
+    box.media(p.Key(call.a.id, "5", "rfc4733"))
+    if dialled is not None:
+        assert box.last(Dialled).number == dialled
+    else:
+        assert not box.all(Dialled)
+        assert not box.all(act.SipInvite)
