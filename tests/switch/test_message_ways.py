@@ -10,6 +10,7 @@ from appliance.media import protocol as p
 from appliance.sip import events as sip
 from appliance.switch import actions as act
 from tests.switch.office import Office, site
+from tests.switch.test_messages import DESK, RECEPTION, TRUNK, said
 
 BOXES = """
 [boxes.pip]
@@ -20,7 +21,6 @@ name = "Bo"
 person = "bo"
 takes = []
 """
-RECEPTION = sip.Source("phone", "101")
 
 
 def office() -> Office:
@@ -28,12 +28,6 @@ def office() -> Office:
     made.sip(sip.Registered("101", 1, "192.0.2.51:5060"))
     made.sip(sip.Registered("102", 1, "192.0.2.50:5060"))
     return made
-
-
-def said(office: Office) -> None:
-    speak = office.last(act.Speak)
-    office.media(p.PlayEnded(speak.leg, speak.token, "done"))
-    office.wait(0.01)
 
 
 @pytest.mark.parametrize("to", ["05550777", "202"])
@@ -97,12 +91,12 @@ def test_called_back_is_who_left_it_and_no_emergency_number(
     box.sip(sip.Registered("102", 1, "192.0.2.50:5060"))
     voip = box.w.site.lines["voip"].model_copy(update={"route": "voicemail:pip"})
     box.w.site = box.w.site.model_copy(update={"lines": {**box.w.site.lines, "voip": voip}})
-    box.incoming("in1", "55", sip.Source("trunk", "voip"), shown)
+    box.incoming("in1", "55", TRUNK, shown)
     said(box)
     box.wait(4)
     box.sip(sip.HungUp("in1", "normal"))
     assert box.last(MessageKept).caller == shown
-    box.incoming("listen", "*98", sip.Source("phone", "102"), "102")
+    box.incoming("listen", "*98", DESK, "102")
     (call,) = box.w.calls.values()
     box.media(p.Key(call.a.id, "5", "rfc4733"))
     if dialled is not None:
