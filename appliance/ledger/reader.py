@@ -262,6 +262,17 @@ class Reader:
             )
         return project_messages(fact for _, fact in _stored(rows))
 
+    def messages_gone(self, since_ms: int) -> list[str]:
+        """The paths of messages that were deleted, or were none after all, since then."""
+        with self._snapshot() as db:
+            rows = _rows(
+                db,
+                "SELECT body ->> '$.path' FROM facts INDEXED BY messages_gone"
+                " WHERE kind IN ('message_dropped', 'message_deleted') AND at >= ?",
+                (since_ms,),
+            )
+        return [path for (path,) in rows]
+
     def first_seq_at(self, at_ms: int) -> int:
         """About where the facts of this moment begin; some of before may be among them. Found by
         halving, since `at` follows `seq` but for a clock that was set."""

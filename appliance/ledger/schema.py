@@ -65,6 +65,9 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE INDEX messages ON facts(body ->> '$.message') WHERE kind IN
         ('message_kept', 'message_heard', 'message_deleted');
     """,
+    """
+    CREATE INDEX messages_gone ON facts(at) WHERE kind IN ('message_dropped', 'message_deleted');
+    """,
 )
 
 INSERT_GROUP: Final = """

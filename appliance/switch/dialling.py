@@ -47,11 +47,12 @@ def dial(
     slot: Slot = "b",
     hops: int = 0,
     caller_id: str | None = None,
+    first: str | None = None,
 ) -> None:
     """Ring the destination for this call. What cannot be had ends as `dial_failed`. Queues are not
     rung; see `routing.send`."""
     until = w.now + w.site.numbering.ring_s * 1000
-    call.attempt = Attempt(slot, until, payer=payer, caller_id=caller_id, hops=hops)
+    call.attempt = Attempt(slot, until, payer=payer, caller_id=caller_id, hops=hops, first=first)
     match destination.kind:
         case "phone":
             _dial_phone(w, call, f"phone:{destination.target}", destination.target, None)
@@ -147,7 +148,8 @@ def _forwarded(w: World, call: Call, desk: Desk, why: str) -> bool:
         return False
     w.fact(Forwarded(at=w.now, call=call.id, by=f"agent:{desk.id}", to=number, why=why))
     payer = f"agent:{desk.id}" if destination.kind == "outside" else attempt.payer
-    dial(w, call, destination, payer=payer, slot=attempt.slot, hops=attempt.hops + 1)
+    first, hops = attempt.first or desk.id, attempt.hops + 1
+    dial(w, call, destination, payer=payer, slot=attempt.slot, hops=hops, first=first)
     return True
 
 
@@ -469,7 +471,11 @@ def dial_failed(w: World, call: Call, cause: str) -> None:
     if call.after is not None:
         w.requeue.append(call)
         return
-    box = None if attempt is None else messages.takes(w.site, attempt.for_desk, cause)
+    box = None
+    if attempt is not None:
+        # Who forwards to where nobody answers either keeps their own callers' messages.
+        takes = (messages.takes(w.site, one, cause) for one in (attempt.for_desk, attempt.first))
+        box = next(takes) or next(takes)
     if box is not None and not (call.passed_on and call.last_queue is not None):
         w.to_box.append((call, box))
         return

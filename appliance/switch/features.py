@@ -291,13 +291,17 @@ def heard(w: World, call: Call, turn: Turn) -> None:
     caller = listening.take(w, call, turn)
     if caller is None:
         return
-    plan = w.numbering
-    destination = resolve(w.site, caller)
-    if destination.kind == "unknown":
-        prefix = w.site.numbering.outside_prefix
-        destination = resolve(w.site, prefix + plan.dial(plan.key(caller) or caller))
-    call.called = caller
-    routing.send(w, call, destination, payer=payer_of(call.a))
+    inside = resolve(w.site, caller)
+    known = w.numbering.callable(caller)
+    if inside.kind in ("person", "phone"):
+        routing.send(w, call, inside, payer=payer_of(call.a))
+    elif known is None:
+        # Callers show what they like, an emergency number for example.
+        _say_and_end(w, call, "refused")
+    else:
+        number = w.site.numbering.outside_prefix + w.numbering.dial(known)
+        call.called = caller
+        routing.send(w, call, resolve(w.site, number), payer=payer_of(call.a))
 
 
 # --- the PIN --------------------------------------------------------------------------------

@@ -139,6 +139,8 @@ class Attempt:
     """How often the call was forwarded on its way."""
     for_desk: str | None = None
     """The person whose desk rings, for their forwarding when nobody answers."""
+    first: str | None = None
+    """Of a call that was forwarded: the person whom it was for."""
 
     @property
     def emergency(self) -> bool:

@@ -14,6 +14,7 @@ from appliance.switch import (
     parking,
     personal,
     pickup,
+    routing,
     supervise,
     wrap_up,
 )
@@ -232,6 +233,11 @@ def _emergency_in_a_call(w: World, call: Call, leg: Leg, number: str) -> None:
 
 def _keys(w: World, desk: Desk, digits: str) -> None:
     call = desk.call
+    if call is not None and call.menu is not None and call.a.agent == desk.id:
+        for digit in digits[:32]:
+            if call.menu is not None:
+                routing.carry_out(w, call, call.menu.key(digit, w.now))
+        return
     if call is None or call.b is None:
         raise Unwilling("There is no call to send keys to.")
     other = call.b if call.a.agent == desk.id else call.a

@@ -77,6 +77,8 @@ are lost; what they would have closed is closed at the next start."""
 ALIVE_S: Final = 10.0
 DAY_MS: Final = 86_400_000
 RETENTION_S: Final = 3600.0
+GONE_MS: Final = 2 * DAY_MS
+"""Sounds of messages that went so long ago are removed at the start, if a crash left them."""
 CONTACTS_S: Final = 30.0
 """Refreshed registrations reach the file this often."""
 PEER_TIMEOUT_S: Final = 8.0
@@ -299,8 +301,11 @@ class Control:
         reader = Reader(self.data / "ledger.db")
         try:
             rows = await asyncio.to_thread(reader.messages, self._kept_since(now))
+            gone = await asyncio.to_thread(reader.messages_gone, now - GONE_MS)
         finally:
             reader.close()
+        for path in gone:
+            self._finishing.discard(path)
         self.switch.remember_messages(rows, now)
 
     def _kept_since(self, now: int) -> int:

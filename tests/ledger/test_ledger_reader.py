@@ -17,6 +17,8 @@ from appliance.events import (
     Disconnect,
     LineBusy,
     LineSeized,
+    MessageDeleted,
+    MessageDropped,
     QEnter,
     QLeave,
     RecordingEnded,
@@ -166,6 +168,17 @@ async def test_a_recording_is_found_by_its_id(ledger: Ledger, reader: Reader) ->
     assert done is not None
     assert (done.call, done.duration_ms) == ("c", 4000)
     assert reader.recording("r3") is None
+
+
+async def test_sounds_of_messages_that_went_are_known(ledger: Ledger, reader: Reader) -> None:
+    def deleted(at: int) -> MessageDeleted:
+        return MessageDeleted(at=at, message=f"m{at}", agent="ana", path=f"recordings/x/{at}.wav")
+
+    dropped = MessageDropped(
+        at=7, call="c", message="m7", recording="c-1", path="recordings/x/7.wav", reason="again"
+    )
+    await ledger.append([deleted(3), deleted(6), dropped])
+    assert reader.messages_gone(5) == ["recordings/x/6.wav", "recordings/x/7.wav"]
 
 
 async def test_agent_states_begin_with_the_one_before_the_window(

@@ -106,3 +106,14 @@ async def test_one_that_kills_its_finisher_again_and_again_is_left(
     async with running(tmp_path) as one:
         await until(lambda: one.done == 2)
         await until(lambda: not one._waiting)
+
+
+async def test_what_nobody_wants_any_more_goes_in_every_form(tmp_path: Path) -> None:
+    day = tmp_path / "recordings" / "2026-11-25"
+    day.mkdir(parents=True)
+    for name in ("a.wav", "a.part-4000.wav", "a.flac", "b.flac"):
+        (day / name).touch()
+    async with running(tmp_path) as finishing:
+        finishing.discard("recordings/2026-11-25/a.wav")
+        finishing.discard("recordings/2026-11-25/gone.wav")
+        await until(lambda: [one.name for one in day.iterdir()] == ["b.flac"])

@@ -184,6 +184,11 @@ async def test_missed_callers_are_called_and_taken_care_of_without_showing_the_n
         assert [row["handled_by"] for row in rows] == ["ana"]
         gone = await ana.post("/api/v1/missed/0123456789abcdef/call", json={})
         assert gone.status_code == 404
+        # Whoever shows an emergency number is not called there.
+        await write(tmp_path, abandoned("m5", now - 100_000, "112"))
+        row = (await ana.get("/api/v1/missed")).json()["missed"][0]["id"]
+        assert (await ana.post(f"/api/v1/missed/{row}/call", json={})).status_code == 409
+        assert len(office.control.asked(AgentDial)) == 1
 
 
 def test_an_allowance_comes_back_with_time() -> None:

@@ -82,7 +82,12 @@ async def test_they_are_played_marked_called_back_and_deleted(
     tmp_path: Path, free_port: Callable[[], int]
 ) -> None:
     now = scenes.clock() - 60_000
-    await ledger(tmp_path, kept("m1", "ana", now), kept("m2", "ana", now + 1, None))
+    await ledger(
+        tmp_path,
+        kept("m1", "ana", now),
+        kept("m2", "ana", now + 1, None),
+        kept("m3", "ana", now + 2, "112"),
+    )
     folder = tmp_path / "recordings" / "2026-11-25"
     folder.mkdir(parents=True)
     write_recording(folder / "c-m1-1.wav", 2)
@@ -100,7 +105,9 @@ async def test_they_are_played_marked_called_back_and_deleted(
         ]
         assert (await ana.post("/api/v1/messages/m1/call", json={})).status_code == 200
         assert office.control.asked(AgentDial)[0].agent == "ana"
-        assert (await ana.post("/api/v1/messages/m2/call", json={})).status_code == 409
+        for unknown in ("m2", "m3"):
+            assert (await ana.post(f"/api/v1/messages/{unknown}/call", json={})).status_code == 409
+        assert len(office.control.asked(AgentDial)) == 1
         assert (await ana.request("DELETE", "/api/v1/messages/m1", json={})).status_code == 200
         assert office.control.asked(DeleteMessage) == [DeleteMessage("ana", "m1")]
 

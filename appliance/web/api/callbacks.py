@@ -151,7 +151,11 @@ async def call(row: Id, who: Somebody, office: TheOffice) -> dict[str, Any]:
     """Call a missed caller, also where the number is hidden from the person."""
     found = await _row(office, row)
     plan = numbering(office.site.office.country, office.site.office.area)
-    number = plan.dial(_key(office, found.number))
+    known = plan.callable(found.number)
+    if known is None:
+        # Callers show what they like, an emergency number for example.
+        raise Problem(409, "refused", "The caller showed no number that can be called.")
+    number = plan.dial(known)
     prefix = office.site.numbering.outside_prefix
     await office.link.ask(AgentDial(who.id, prefix + number, found.queue), Done)
     return {}

@@ -98,7 +98,11 @@ async def call(message: Id, who: Somebody, office: TheOffice) -> dict[str, Any]:
     number = row.caller
     if number not in extensions:
         plan = numbering(site.office.country, site.office.area)
-        number = site.numbering.outside_prefix + plan.dial(plan.key(number) or number)
+        known = plan.callable(number)
+        if known is None:
+            # Callers show what they like, an emergency number for example.
+            raise Problem(409, "refused", "The caller showed no number that can be called.")
+        number = site.numbering.outside_prefix + plan.dial(known)
     queue = next(iter(site.boxes[row.box].queues), None)
     await office.link.ask(AgentDial(who.id, number, queue), Done)
     return {}
