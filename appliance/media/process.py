@@ -87,6 +87,8 @@ class MediaProcess:
         self._between = 0
         """Times to pass packets on before the next tick."""
         self._orphaned: asyncio.TimerHandle | None = None
+        self._trimmed = 0
+        """Legs that there was room for when memory was given back last."""
         self._commands: dict[type, Callable[[Any], None]] = {
             protocol.Setup: self._setup,
             protocol.OpenRtp: self._open_rtp,
@@ -601,6 +603,10 @@ class MediaProcess:
         if engine.now % _COLLECT_TICKS == 0:
             # The collector is off; what the last seconds left behind in cycles goes here.
             gc.collect(0)
+            if engine.ring.capacity != self._trimmed:
+                # Tables that grew have left their old ones behind.
+                self._trimmed = engine.ring.capacity
+                _give_back()
         if engine.legs or engine.recordings:
             self._deadline += TICK_S
             self._between = RELAYS - 1 if self._io.relaying else 0

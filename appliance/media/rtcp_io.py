@@ -31,7 +31,8 @@ _ROW: Final = 2048
 _PACKETS: Final = 4
 """Of one leg that are read at a time."""
 _TURNS: Final = 10
-"""Legs are looked at each 200 ms, all at the same tick: one poll for all."""
+"""Legs are looked at each 200 ms: one poll tells who sent something; whose own report is due is
+asked of a tenth of them in each tick, so that many reports do not make one tick long."""
 _SO_TIMESTAMPNS: Final = 35
 """Linux, both architectures; Python does not name it."""
 _TIMESPEC = struct.Struct("@ll")
@@ -104,6 +105,7 @@ class RtcpIO:
         self._engine = engine
         self._sent = sent
         self._legs: dict[int, LegRtcp] = {}
+        self._turns: list[list[LegRtcp]] = [[] for _ in range(_TURNS)]
         self._ready = select.epoll()
         self._readers: dict[int, LegRtcp] = {}
         self._socks: dict[int, socket.socket] = {}
@@ -114,6 +116,7 @@ class RtcpIO:
             sock = bind()
         opened = LegRtcp(leg, ssrc, sock, f"{ssrc:08x}@{host}")
         self._legs[leg.number] = opened
+        self._turns[leg.slot % _TURNS].append(opened)
         if sock is not None:
             with contextlib.suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
@@ -127,6 +130,7 @@ class RtcpIO:
         leg = self._legs.pop(number, None)
         if leg is None:
             return
+        self._turns[leg.leg.slot % _TURNS].remove(leg)
         self._report(leg, time.monotonic(), bye=True)
         sock = self._socks.pop(number, None)
         if sock is not None:
@@ -136,12 +140,14 @@ class RtcpIO:
 
     def tick(self) -> None:
         """Read and, when due, send reports. Called once a tick; mostly does nothing."""
-        if self._engine.now % _TURNS or not self._legs:
+        if not self._legs:
             return
-        for number, _ in self._ready.poll(0, len(self._readers) + 1):
-            self._readers[number].read()
+        turn = self._engine.now % _TURNS
+        if not turn:
+            for number, _ in self._ready.poll(0, len(self._readers) + 1):
+                self._readers[number].read()
         now = time.monotonic()
-        for leg in self._legs.values():
+        for leg in self._turns[turn]:
             if leg.session.due(now):
                 self._report(leg, now)
 
