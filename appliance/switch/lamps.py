@@ -59,7 +59,7 @@ def _site_changed(w: World) -> None:
     """Which lamps there are follows from the document."""
     site = w.site
     people = (one.extension for one in site.people.values() if one.extension is not None)
-    wanted = frozenset({*site.phones, *people, *site.features.orbits})
+    wanted = frozenset({*site.phones, *people, *site.orbits})
     for gone in w.lamps_of - wanted:
         w.act(SipPublish(PACKAGE, gone, None))
     for new in wanted - w.lamps_of:

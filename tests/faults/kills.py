@@ -82,7 +82,7 @@ class BusyOffice:
     async def _verb(self) -> None:
         agent = f"p{self.dice.randrange(AGENTS)}"
         other = str(800 + self.dice.randrange(AGENTS))
-        orbit = self.dice.choice(self.box.site.features.orbits)
+        orbit = self.dice.choice(self.box.site.orbits)
         chosen: live.Request = self.dice.choice(
             (
                 live.SetAgentState(agent, "ready"),

@@ -10,10 +10,10 @@ from fastapi import APIRouter, Path, Query
 from starlette.responses import FileResponse
 
 from appliance.ledger.projection import CallRow, RecordingRow
-from appliance.recordings import MEDIA_TYPES, finished
 from appliance.web.errors import Problem
 from appliance.web.masking import Mask
 from appliance.web.office import SignedIn, Somebody, TheOffice
+from appliance.web.sound import sound
 
 log = logging.getLogger("centrala.web")
 
@@ -64,19 +64,9 @@ async def recording(recording: Id, who: Somebody, office: TheOffice) -> FileResp
     of = await office.read(lambda reader: reader.call(row.call))
     if of is None or not _may_hear(of, row, who):
         raise Problem(403, "forbidden", "This is a recording of somebody else's call.")
-    begun = (office.data / row.path).resolve()
-    folder = (office.data / "recordings").resolve()
-    path = finished(begun) if begun.is_relative_to(folder) else None
-    if path is None:
-        raise Problem(404, "not_found", "The file of this recording is gone.")
+    found = sound(office, row.path, recording, "The file of this recording is gone.")
     log.info("%s opened recording %s", who.id, recording)
-    return FileResponse(
-        path,
-        media_type=MEDIA_TYPES[path.suffix],
-        filename=f"{recording}{path.suffix}",
-        content_disposition_type="inline",
-        headers={"Cache-Control": "private, no-cache"},
-    )
+    return found
 
 
 def _may_hear(call: CallRow, recording: RecordingRow, who: SignedIn) -> bool:

@@ -14,10 +14,10 @@ from appliance.ledger.projection import MessageRow
 from appliance.ledger.retention import kept_since
 from appliance.live import AgentDial, DeleteMessage, Done, MarkMessage
 from appliance.numbering import numbering
-from appliance.recordings import MEDIA_TYPES, finished
 from appliance.site.model import Box
 from appliance.web.errors import Problem
 from appliance.web.office import Office, SignedIn, Somebody, TheOffice, now_ms
+from appliance.web.sound import sound
 
 log = logging.getLogger("centrala.web")
 
@@ -56,19 +56,9 @@ async def messages(who: Somebody, office: TheOffice) -> dict[str, Any]:
 async def audio(message: Id, who: Somebody, office: TheOffice) -> FileResponse:
     """What the caller said, as Ogg Opus, FLAC or WAV; byte ranges for seeking."""
     row = await _row(office, who, message)
-    begun = (office.data / row.path).resolve()
-    folder = (office.data / "recordings").resolve()
-    path = finished(begun) if begun.is_relative_to(folder) else None
-    if path is None:
-        raise Problem(404, "not_found", "The sound of this message is gone.")
+    found = sound(office, row.path, message, "The sound of this message is gone.")
     log.info("%s opened message %s", who.id, message)
-    return FileResponse(
-        path,
-        media_type=MEDIA_TYPES[path.suffix],
-        filename=f"{message}{path.suffix}",
-        content_disposition_type="inline",
-        headers={"Cache-Control": "private, no-cache"},
-    )
+    return found
 
 
 @router.post("/messages/{message}/heard")
