@@ -185,45 +185,35 @@ async def until(hears: Hears, place: int | None) -> None:
     assert found == wanted, f"hears {sorted(found)}, not {place}"
 
 
+WALK = (
+    ("", MAIN),
+    ("1", NESTED),
+    ("9", MAIN),
+    ("2 4539578763621486", GOOD_CARD),
+    ("#", MAIN),
+    ("2 4539578763621487", BAD_CARD),
+    ("#", MAIN),
+    ("3 4711#", KNOWN),
+    ("#", MAIN),
+    ("3 4712#", UNKNOWN),
+    ("#", MAIN),
+    ("5", NESTED),
+    ("1", ENGLISH),
+    ("", NEWS),
+    ("#", MAIN),
+    ("4", OPEN),
+    ("", CROWDED),
+    ("#", MAIN),
+)
+"""What is keyed, and where that leads."""
+
+
 async def walk(hears: Hears, press: Press) -> None:
     """Through every kind of step, each key while a prompt plays."""
-    await until(hears, MAIN)
-    await press("1")
-    await until(hears, NESTED)
-    await press("9")
-    await until(hears, MAIN)
-    await press("2")
-    await press("4539578763621486")
-    await until(hears, GOOD_CARD)
-    await press("#")
-    await until(hears, MAIN)
-    await press("2")
-    await press("4539578763621487")
-    await until(hears, BAD_CARD)
-    await press("#")
-    await until(hears, MAIN)
-    await press("3")
-    await press("4711#")
-    await until(hears, KNOWN)
-    await press("#")
-    await until(hears, MAIN)
-    await press("3")
-    await press("4712#")
-    await until(hears, UNKNOWN)
-    await press("#")
-    await until(hears, MAIN)
-    await press("5")
-    await until(hears, NESTED)
-    await press("1")
-    await until(hears, ENGLISH)
-    await until(hears, NEWS)
-    await press("#")
-    await until(hears, MAIN)
-    await press("4")
-    await until(hears, OPEN)
-    await until(hears, CROWDED)
-    await press("#")
-    await until(hears, MAIN)
+    for keyed, place in WALK:
+        for keys in keyed.split():
+            await press(keys)
+        await until(hears, place)
 
 
 async def test_every_step_on_a_line_and_over_sip(tmp_path: Path, free_port: Ports) -> None:
