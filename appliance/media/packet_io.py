@@ -401,6 +401,7 @@ class PacketIO:
             self._heads[port.slot, 1] = port.payload_type
             self._words[port.slot, 1] = port.ssrc
             self._alone[port.slot] = port.srtp is not None or not port.connected
+        self._engine.ring.expect(self._kind)
         self._loose = [port for port in ports if port.send and self._alone[port.slot]]
         self._sending = self._gives.nonzero()[0]
         self._alaw = np.array(
@@ -530,7 +531,7 @@ class PacketIO:
         """Rows of different legs into the ring."""
         sockets, slots = self.sockets, self._who[first:last]
         placed = self._engine.ring.put_batch(
-            slots, sockets.came.array[first:last], sockets.sizes[first:last], self._kind[slots]
+            slots, sockets.came.array[first:last], sockets.sizes[first:last]
         )
         self._steady[slots] += 1
         if placed.all():
