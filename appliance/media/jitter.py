@@ -81,16 +81,22 @@ _VERSION: Final = 0x8000
 _MARKER: Final = 0x80
 """In the first two bytes of a header."""
 
-# Columns of the state. The first six are what the next packet has if all goes well: its header,
-# its size, and that the last one came in the tick before. Whose packet has them needs no other
-# look: it lands as far ahead of the reader as the last one did. `_KIND` is 0 where this is not so.
+# Columns of what is due: what the next packet has if all goes well, its header, its size, and that
+# the last one came in the tick before. Whose packet has them needs no other look: it lands as far
+# ahead of the reader as the last one did. `_KIND` is 0 where this is not so.
 _KIND, _NUMBER, _STAMP, _SOURCE, _BYTES, _HEARD = range(6)
-_DUE: Final = slice(0, 6)
-_COLUMNS: Final = {
-    "_newest": 6, "_sequence": 7, "_timestamp": 8, "received": 9, "heard": _HEARD,
-}  # fmt: skip
-_STEP: Final = np.array([0, 1, FRAME, 0, 0, 1, FRAME, 1, FRAME, 1])
-"""What one more packet changes in these."""
+_DUE_STEP: Final = np.array([0, 1, FRAME, 0, 0, 1])
+"""What one more packet changes in it."""
+
+# Columns of where the stream is. `_PLACE` is the frame of the newest packet, known like `_KIND`.
+_PLACE: Final = 0
+_FLOW: Final = ("_newest", "_sequence", "_timestamp", "received")
+_FLOW_STEP: Final = np.array([1, FRAME, 1, FRAME, 1])
+
+_BE16: Final = np.dtype(">u2")
+_BE32: Final = np.dtype(">u4")
+_DECODED_ROWS: Final = 64
+"""Rows that are decoded at a time: with more, what is worked with leaves the cache."""
 
 _Int = npt.NDArray[np.int64]
 
@@ -114,8 +120,9 @@ class Jitter:
         """How far each reader is from there."""
         self._straying = False
         """Whether any is."""
-        self._state: _Int = np.empty((0, len(_STEP)), np.int64)
-        """In one piece, so that one addition makes the usual step; see `_COLUMNS`."""
+        # In two pieces, so that one comparison and two additions do for the usual packet.
+        self._due: _Int = np.empty((0, len(_DUE_STEP)), np.int64)
+        self._flow: _Int = np.empty((0, len(_FLOW_STEP)), np.int64)
         self._newest: _Int
         """Position of the first sample of the newest packet."""
         self._sequence: _Int
@@ -178,21 +185,23 @@ class Jitter:
         data = np.empty((capacity, RING), np.uint8)
         data[:first] = self.data
         self.data = data
-        kept = {"data", "_fill", "_filled", *_COLUMNS}
+        kept = {"data", "heard", "_fill", "_filled", *_FLOW}
         for name, value in list(vars(self).items()):
             if isinstance(value, np.ndarray) and name not in kept:
                 setattr(self, name, widen(value, capacity))
         filled = np.zeros((FRAMES, capacity), np.int32)
         filled[:, :first] = self._filled
         self._filled, self._fill = filled, filled.T
-        for name, column in _COLUMNS.items():
-            setattr(self, name, self._state[:, column])
+        for column, name in enumerate(_FLOW, _PLACE + 1):
+            setattr(self, name, self._flow[:, column])
+        self.heard = self._due[:, _HEARD]
         for part in (self._plc, self._noise, self._drift, self._depth):
             part.reserve(capacity)
         # In a tuple: it is no state.
         self._windows = (windows(self.data, FRAME),)
         self._steps = np.arange(capacity)
-        self._came = np.empty((capacity, _DUE.stop), np.int64)
+        self._came = np.empty((capacity, len(_DUE_STEP)), np.int64)
+        self._full = np.full(capacity, FRAME, np.int32).tobytes()
         self.capacity = capacity
         for slot in range(first, capacity):
             self._clear(slot)
@@ -214,7 +223,7 @@ class Jitter:
         self._lost[slot] = _NOISE_SAMPLES
         self._losing = True
         self._kinds[slot] = NO_AUDIO
-        self._state[slot, _BYTES] = _SIZE
+        self._due[slot, _BYTES] = _SIZE
         self._late_tick[slot] = -1
         self._sequence[slot] = self._streamed[slot] = 0
         self._comfort[slot] = self._comfort_tick[slot] = -1
@@ -231,7 +240,7 @@ class Jitter:
         a little later if its `size` is such that the next may come less far ahead."""
         self._seen[slot] = 0
         self._seen_to[slot] = sequence + 0x10000
-        self._state[slot, _KIND] = 0
+        self._due[slot, _KIND] = 0
         self._began[slot] = self._last_began = self._tick
         # Extended numbers start high enough for packets from before the first to stay positive.
         self._sequence[slot] = sequence + 0x10000
@@ -258,7 +267,7 @@ class Jitter:
     def _move(self, slots: _Int | int, samples: _Int | int) -> None:
         """These readers leave the common pace, and what comes next for them is looked at anew."""
         self._stray[slots] += samples
-        self._state[slots, _KIND] = 0
+        self._due[slots, _KIND] = 0
         self._straying = True
 
     # --- writing --------------------------------------------------------------------------
@@ -266,7 +275,7 @@ class Jitter:
     def expect(self, kinds: _Int) -> None:
         """Payload types of the audio that `put_batch` takes, by slot; `NO_AUDIO` for none."""
         known = self._kinds[: len(kinds)]
-        self._state[: len(kinds), _KIND][known != kinds] = 0
+        self._due[: len(kinds), _KIND][known != kinds] = 0
         known[:] = kinds
         self._alaw = bool((kinds == g711.PCMA).any())
 
@@ -281,44 +290,47 @@ class Jitter:
         if slots is not self._together[0]:
             self._together = slots, together(slots)
         where = self._together[1]
-        came = self._came[:count]
         packets = packets[:count]
-        came[:, :_STAMP] = packets.view(">u2")[:, :2]
-        came[:, _STAMP:_BYTES] = packets.view(">u4")[:, 1:3]
+        came = self._came[:count]
+        came[:, :_STAMP] = packets.view(_BE16)[:, :2]
+        came[:, _STAMP:_BYTES] = packets.view(_BE32)[:, 1:3]
         came[:, _BYTES] = sizes
         came[:, _HEARD] = self._tick - 1
-        usual = came == self._state[where, _DUE]
         payload = packets[:, rtp.HEADER_BYTES : rtp.HEADER_BYTES + FRAME]
-        if usual.all():
+        due = self._due[where]
+        if came.tobytes() == due.tobytes():
             fits = _ALL[:count] if count <= len(_ALL) else np.ones(count, np.bool_)
         else:
-            fits = self._look_closer(slots, came, usual)
+            fits = self._look_closer(slots, came, np.all(came == due, axis=1))
             if not fits.all():
                 slots, payload = slots[fits], payload[fits]
                 where = slots
                 if not len(slots):
                     return fits
-        self._state[where] += _STEP
-        frame = self._newest[where] // FRAME % FRAMES
+            due = self._due[where]
+        flow, jitter = self._flow[where], self.jitter[where]
+        due += _DUE_STEP
+        flow += _FLOW_STEP
+        jitter *= 15 / 16
+        if not isinstance(where, slice):
+            self._due[slots], self._flow[slots], self.jitter[slots] = due, flow, jitter
+        frame = flow[:, _PLACE] & (FRAMES - 1)
         frames = self.data.reshape(self.capacity, FRAMES, FRAME)
         frames[slots, frame] = payload
         if self._alaw:
             alaw = np.flatnonzero(self._kinds[where] == g711.PCMA)
             frames[slots[alaw], frame[alaw]] = g711.ALAW_TO_ULAW[payload[alaw]]
         self._filled[frame, slots] = FRAME
-        self.jitter[where] *= 15 / 16
         return fits
 
     def _look_closer(
-        self, slots: _Int, came: _Int, usual: npt.NDArray[np.bool_]
+        self, slots: _Int, came: _Int, fits: npt.NDArray[np.bool_]
     ) -> npt.NDArray[np.bool_]:
-        """Which of these headers are those of the packet that comes next, whenever that is; what
-        is `usual` of them is known."""
-        fits: npt.NDArray[np.bool_] = np.all(usual, axis=1)
+        """Which of these headers are those of the packet that comes next, whenever that is;
+        those that are what is due `fits` tells already."""
         rows = np.flatnonzero(~fits)
         slots, came = slots[rows], came[rows]
-        state, kinds = self._state[slots], self._kinds[slots]
-        due = state[:, _DUE]
+        due, kinds = self._due[slots], self._kinds[slots]
         # The marker may be anything. That of a slot that gives no audio is never found.
         due[:, _KIND] = _VERSION | kinds
         due[:, _NUMBER] = self._sequence[slots] + 1 & 0xFFFF
@@ -336,19 +348,21 @@ class Jitter:
         )
         fits[rows] = found
         if not found.all():
-            slots, due, margin = slots[found], due[found], margin[found]
+            slots, due = slots[found], due[found]
+            position, margin = position[found], margin[found]
         # With numbers in order, what arrival is away from its time is away from the next tick.
         moved = np.abs(self._tick - 1 - due[:, _HEARD]) * FRAME
         self.jitter[slots] += np.minimum(moved, _MAX_JUMP) / 15
         due[:, _HEARD] = self._tick - 1
-        self._state[slots, _DUE] = due
+        self._due[slots] = due
+        self._flow[slots, _PLACE] = position // FRAME - 1
         self._margin[slots] = np.minimum(self._margin[slots], margin)
         self._next_ssrc[slots] = -1
         return fits
 
     def put(self, slot: int, packet: rtp.Packet) -> bool:
         """Place any audio packet; its payload is G.711 of its payload type. False if dropped."""
-        self._state[slot, _KIND] = 0
+        self._due[slot, _KIND] = 0
         payload = packet.payload[:MAX_PAYLOAD]
         size = len(payload)
         if not size:
@@ -455,7 +469,7 @@ class Jitter:
         """A packet of the stream that is no audio (an event, comfort noise) arrived."""
         self.received[slot] += 1
         self.heard[slot] = self._tick
-        self._state[slot, _KIND] = 0
+        self._due[slot, _KIND] = 0
 
     def put_stream(self, slot: int, payload: bytes) -> None:
         """Append mu-law samples, any number, of a source without packets (a line)."""
@@ -529,7 +543,7 @@ class Jitter:
     def begin_tick(self, tick: int) -> None:
         """What is put from now on arrives in this tick."""
         if not self._was_read or tick != self._tick + 1:
-            self._state[:, _KIND] = 0
+            self._due[:, _KIND] = 0
         self._tick, self._was_read = tick, False
 
     def read(self, count: int) -> tuple[g711.Bytes, npt.NDArray[np.float32]]:
@@ -541,20 +555,27 @@ class Jitter:
         ulaw, pcm = self._ulaw[:count], self._pcm[:count]
         frame = self._position // FRAME % FRAMES
         fill = self._filled[frame, :count]
-        if self._straying or self._losing or self._depth.owing or (count and fill.min() < FRAME):
+        if (
+            self._straying
+            or self._losing
+            or self._depth.owing
+            or fill.tobytes() != self._full[: count * fill.itemsize]
+        ):
             self._read_closely(count, ulaw)
         else:
             fill[:] = 0
             ulaw[:] = self.data[:count, frame * FRAME : (frame + 1) * FRAME]
             self._position += FRAME
-        np.take(g711.ULAW_FLOAT, ulaw, out=pcm, mode="clip")
+        for first in range(0, count, _DECODED_ROWS):
+            part = slice(first, first + _DECODED_ROWS)
+            g711.ULAW_FLOAT.take(ulaw[part], out=pcm[part], mode="clip")
         if self._tick % LISTEN_TICKS == 0:
             self._noise.listen(pcm, self._lost[:count] == 0)
         if self._tick % LOOK_TICKS == 0:
             self._look_back(count)
         if self._was_read:
             # Twice in a tick: what comes next is nearer than it was.
-            self._state[:, _KIND] = 0
+            self._due[:, _KIND] = 0
         self._was_read = True
         return ulaw, pcm
 
@@ -616,7 +637,7 @@ class Jitter:
         for offset in range(step):
             self._fill[index, (first + offset) % FRAMES] = 0
         self._position += frames * FRAME
-        self._state[:, _KIND] = 0
+        self._due[:, _KIND] = 0
 
     # --- making up what is missing ------------------------------------------------------------
 
@@ -903,7 +924,7 @@ class Jitter:
         line = streamed > 0
         self._depth.look(margin, self._newest[part] - self._readers(part), line, self._tick)
         margin[:] = NO_MARGIN
-        self._state[:, _KIND] = 0
+        self._due[:, _KIND] = 0
         if self._straying:
             self._fall_in(count)
         theirs = np.where(line, streamed, self._timestamp[part]) & 0xFFFFFFFF
