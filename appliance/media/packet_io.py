@@ -64,6 +64,7 @@ _EXPEDITED: Final = 0xB8
 """DSCP EF in the type-of-service byte (RFC 3246)."""
 
 _I64 = npt.NDArray[np.int64]
+_NO_ROWS: Final = np.empty(0, np.int64)
 
 
 class PortTaken(Exception):
@@ -622,7 +623,7 @@ class PacketIO:
         which = self._steps[rows]
         slots = self._who[rows]
         listeners = relay.to[slots]
-        if listeners.min() < 0:
+        if len(self._direct) < len(self._by_slot) and listeners.min() < 0:
             which = which[listeners >= 0]
             if not len(which):
                 return
@@ -640,7 +641,7 @@ class PacketIO:
                 payload = int(sockets.sizes[row]) - rtp.HEADER_BYTES
                 self._send_one(self._by_slot[int(listeners[index])], data, payload)
             which, slots, listeners = which[todo.audio], slots[todo.audio], listeners[todo.audio]
-        recoded = which[relay.recoded[slots]]
+        recoded = which[relay.recoded[slots]] if relay.recoding else _NO_ROWS
         if len(recoded):
             payloads = sockets.came.array[:, rtp.HEADER_BYTES : PACKET]
             said = payloads[recoded]
@@ -773,6 +774,17 @@ class PacketIO:
             slots = slots[~self._relay.heard[slots] & (self._relay.wait[slots] == 0)]
         if self._pressing:
             slots = self._press_keys(slots)
+        if len(slots):
+            self._send_frames(slots)
+        for slot in list(self._waiting):
+            self._relay.wait[slot] -= 1
+            if self._relay.wait[slot] <= 0:
+                self._go_on(slot)
+        for source, listener in self._entering:
+            self._enter(source, listener)
+        self._entering = []
+
+    def _send_frames(self, slots: _I64) -> None:
         where = self._sending_where if slots is self._sending else together(slots)
         self._write(where)
         marked = self._mark_spurts(slots) if self._unmarked else []
@@ -782,13 +794,6 @@ class PacketIO:
         self._sequence[where] += 1
         for slot in marked:
             self._heads[slot, 1] &= 0x7F
-        for slot in list(self._waiting):
-            self._relay.wait[slot] -= 1
-            if self._relay.wait[slot] <= 0:
-                self._go_on(slot)
-        for source, listener in self._entering:
-            self._enter(source, listener)
-        self._entering = []
 
     def _go_on(self, slot: int) -> None:
         """The mix has caught up with what was passed on to this listener."""
