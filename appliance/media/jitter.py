@@ -1,7 +1,8 @@
 """The jitter buffer of all legs: one ring of mu-law samples per leg, read by the tick.
 
-A ring holds 32 frames of 160 samples. Positions are sample counts since the leg was opened; the
-reader of a leg moves on by one frame a tick. A packet is placed by its timestamp relative to the
+A ring holds 32 frames of 160 samples. Positions are sample counts; the reader of a leg moves on by
+one frame a tick, and most readers are at the same place, so that a tick reads one column of all
+rings. A packet is placed by its timestamp relative to the
 newest packet, in the order of its sequence number: what is late but not yet due still lands in its
 place, what was there before is dropped. A timestamp that jumps while sequence numbers go on (a
 phone that changes its clock at transfer) does not interrupt the sound; a new SSRC starts anew after
@@ -23,7 +24,6 @@ resampling would cost each frame, and its exact bytes.
 
 from __future__ import annotations
 
-import sys
 from typing import Final
 
 import numpy as np
@@ -72,9 +72,31 @@ _COMFORT_TICKS: Final = 60 * 50
 _MAX_MISSING: Final = 3000
 """A minute of loss; a larger step in the numbers is a new numbering (RFC 3550 appendix A.1)."""
 _RENUMBERED: Final = 1 << 40
-_KIND_SHIFT: Final = np.uint32(8 if sys.byteorder == "little" else 16)
-_NO_MARKER: Final = np.frombuffer(bytes((255, 127, 255, 255)), np.uint32)[0]
-"""Payload type and marker in the first word of a header, as it lies in memory."""
+_ALL_SEEN: Final = (1 << FRAMES) - 1
+_ALL: Final = np.ones(1024, np.bool_)
+NO_AUDIO: Final = 255
+"""Payload type of a slot from which no packets are taken."""
+_SIZE: Final = rtp.HEADER_BYTES + FRAME
+_VERSION: Final = 0x8000
+_MARKER: Final = 0x80
+"""In the first two bytes of a header."""
+
+# Columns of what is due: what the next packet has if all goes well, its header, its size, and that
+# the last one came in the tick before. Whose packet has them needs no other look: it lands as far
+# ahead of the reader as the last one did. `_KIND` is 0 where this is not so.
+_KIND, _NUMBER, _STAMP, _SOURCE, _BYTES, _HEARD = range(6)
+_DUE_STEP: Final = np.array([0, 1, FRAME, 0, 0, 1])
+"""What one more packet changes in it."""
+
+# Columns of where the stream is. `_PLACE` is the frame of the newest packet, known like `_KIND`.
+_PLACE: Final = 0
+_FLOW: Final = ("_newest", "_sequence", "_timestamp", "received")
+_FLOW_STEP: Final = np.array([1, FRAME, 1, FRAME, 1])
+
+_BE16: Final = np.dtype(">u2")
+_BE32: Final = np.dtype(">u4")
+_DECODED_ROWS: Final = 64
+"""Rows that are decoded at a time: with more, what is worked with leaves the cache."""
 
 _Int = npt.NDArray[np.int64]
 
@@ -89,18 +111,32 @@ class Jitter:
     def __init__(self, capacity: int) -> None:
         self.capacity = 0
         self.data: g711.Bytes = np.empty((0, RING), np.uint8)
-        self._fill: npt.NDArray[np.int32] = np.empty((0, FRAMES), np.int32)
-        self._seen: _Int = np.empty((0, FRAMES), np.int64)
-        self._read: _Int = _none()
-        self._newest: _Int = _none()
+        self._filled: npt.NDArray[np.int32] = np.empty((FRAMES, 0), np.int32)
+        """Samples that came, by frame and slot: those of one tick lie together."""
+        self._fill = self._filled.T
+        self._position = 0
+        """Where all readers are that did not leave the common pace."""
+        self._stray: _Int = _none()
+        """How far each reader is from there."""
+        self._straying = False
+        """Whether any is."""
+        # In two pieces, so that one comparison and two additions do for the usual packet.
+        self._due: _Int = np.empty((0, len(_DUE_STEP)), np.int64)
+        self._flow: _Int = np.empty((0, len(_FLOW_STEP)), np.int64)
+        self._newest: _Int
         """Position of the first sample of the newest packet."""
-        self._sequence: _Int = _none()
+        self._sequence: _Int
         """Its sequence number, extended beyond 16 bits."""
-        self._timestamp: _Int = _none()
+        self._timestamp: _Int
+        self._seen: _Int = _none()
+        """Which of the last packets up to `_seen_to` came, a bit each; all after those did."""
+        self._seen_to: _Int = _none()
         self._margin: _Int = _none()
         """Smallest margin in this window, samples."""
         self._lost: _Int = _none()
         """Samples since what came last ended; 0 while the stream is on."""
+        self._losing = True
+        """Whether any stream may not be on."""
         self._comfort: _Int = _none()
         """Extended sequence number of the last comfort noise packet."""
         self._comfort_tick: _Int = _none()
@@ -111,16 +147,16 @@ class Jitter:
         """Tick in which the stream began, and the last one in which any did."""
         self._last_began = -1
         self._late_tick: _Int = _none()
-        self._due: g711.Bytes = np.empty((0, rtp.HEADER_BYTES), np.uint8)
-        """Header of the packet that comes next, if all goes well, with payload type 0."""
-        self._due_known: npt.NDArray[np.bool_] = np.empty(0, np.bool_)
-        """Whether that is so still."""
+        self._kinds: _Int = _none()
+        """Payload type of the audio that is taken by the batch, `NO_AUDIO` for none."""
+        self._alaw = False
+        """Whether it is A-law for any."""
         self._first_sequence: _Int = _none()
         self.ssrc: _Int = _none()
         """Of the stream that is played, -1 before the first packet."""
-        self.heard: _Int = _none()
+        self.heard: _Int
         """Tick of the last audio packet, -1 before the first."""
-        self.received: _Int = _none()
+        self.received: _Int
         self.concealed: _Int = _none()
         """Frames that had to be made up while the stream was on."""
         self.late: _Int = _none()
@@ -136,6 +172,10 @@ class Jitter:
         self._drift = DriftMeter(0)
         self._depth = Depth(0)
         self._tick = 0
+        self._was_read = False
+        """Whether the readers have moved on in this tick, by one frame."""
+        self._together: tuple[_Int, slice | _Int] = (_none(), _none())
+        """Slots of the last batch, and where they are."""
         self._grow(capacity)
         self.data[:] = g711.ULAW_SILENCE
 
@@ -145,15 +185,23 @@ class Jitter:
         data = np.empty((capacity, RING), np.uint8)
         data[:first] = self.data
         self.data = data
+        kept = {"data", "heard", "_fill", "_filled", *_FLOW}
         for name, value in list(vars(self).items()):
-            if isinstance(value, np.ndarray) and value is not self.data:
-                setattr(self, name, widen(value, capacity, 0xFF if value.dtype == np.uint8 else 0))
+            if isinstance(value, np.ndarray) and name not in kept:
+                setattr(self, name, widen(value, capacity))
+        filled = np.zeros((FRAMES, capacity), np.int32)
+        filled[:, :first] = self._filled
+        self._filled, self._fill = filled, filled.T
+        for column, name in enumerate(_FLOW, _PLACE + 1):
+            setattr(self, name, self._flow[:, column])
+        self.heard = self._due[:, _HEARD]
         for part in (self._plc, self._noise, self._drift, self._depth):
             part.reserve(capacity)
         # In a tuple: it is no state.
         self._windows = (windows(self.data, FRAME),)
-        self._due_sequence = self._due.view(">u2")[:, 1]
-        self._due_stamp = self._due.view(">u4")[:, 1]
+        self._steps = np.arange(capacity)
+        self._came = np.empty((capacity, len(_DUE_STEP)), np.int64)
+        self._full = np.full(capacity, FRAME, np.int32).tobytes()
         self.capacity = capacity
         for slot in range(first, capacity):
             self._clear(slot)
@@ -171,8 +219,11 @@ class Jitter:
 
     def _clear(self, slot: int) -> None:
         self._fill[slot] = 0
-        self._read[slot] = 0
+        self._stray[slot] = 0
         self._lost[slot] = _NOISE_SAMPLES
+        self._losing = True
+        self._kinds[slot] = NO_AUDIO
+        self._due[slot, _BYTES] = _SIZE
         self._late_tick[slot] = -1
         self._sequence[slot] = self._streamed[slot] = 0
         self._comfort[slot] = self._comfort_tick[slot] = -1
@@ -187,8 +238,9 @@ class Jitter:
     def _begin(self, slot: int, sequence: int, timestamp: int, size: int = FRAME) -> None:
         """The stream starts (again): its first packet is to be played `FIRST_DEPTH` from now, or
         a little later if its `size` is such that the next may come less far ahead."""
-        self._seen[slot] = -1
-        self._forget_due(slot)
+        self._seen[slot] = 0
+        self._seen_to[slot] = sequence + 0x10000
+        self._due[slot, _KIND] = 0
         self._began[slot] = self._last_began = self._tick
         # Extended numbers start high enough for packets from before the first to stay positive.
         self._sequence[slot] = sequence + 0x10000
@@ -200,105 +252,117 @@ class Jitter:
         self._comfort[slot] = -1
         self._drift.reset(slot)
 
-    def _forget_due(self, slot: int) -> None:
-        # No header begins with a zero.
-        self._due[slot] = 0
-        self._due_known[slot] = False
-
     def _border(self, slot: int) -> int:
         """First sample of the first frame that nothing was read of yet."""
-        return -(-int(self._read[slot]) // FRAME) * FRAME
+        return -(-self._reader(slot) // FRAME) * FRAME
+
+    def _reader(self, slot: int) -> int:
+        """The next sample that is read of this slot."""
+        return self._position + int(self._stray[slot])
+
+    def _readers(self, slots: slice | _Int) -> _Int:
+        readers: _Int = self._stray[slots] + self._position
+        return readers
+
+    def _move(self, slots: _Int | int, samples: _Int | int) -> None:
+        """These readers leave the common pace, and what comes next for them is looked at anew."""
+        self._stray[slots] += samples
+        self._due[slots, _KIND] = 0
+        self._straying = True
 
     # --- writing --------------------------------------------------------------------------
 
-    def put_batch(
-        self, slots: _Int, packets: g711.Bytes, sizes: _Int, payload_types: _Int
-    ) -> npt.NDArray[np.bool_]:
+    def expect(self, kinds: _Int) -> None:
+        """Payload types of the audio that `put_batch` takes, by slot; `NO_AUDIO` for none."""
+        known = self._kinds[: len(kinds)]
+        self._due[: len(kinds), _KIND][known != kinds] = 0
+        known[:] = kinds
+        self._alaw = bool((kinds == g711.PCMA).any())
+
+    def put_batch(self, slots: _Int, packets: g711.Bytes, sizes: _Int) -> npt.NDArray[np.bool_]:
         """Place one packet each of different slots; `packets` is (n, >= 172) raw RTP.
 
         Only the common case is handled: the next packet in order, 20 ms of the leg's own
-        G.711 `payload_types`, no header extras. Returns which rows were placed; the rest is for
+        G.711 (see `expect`), no header extras. Returns which rows were placed; the rest is for
         `put`.
         """
         count = len(slots)
-        where = together(slots)
-        words = packets[:count].view(np.uint32)[:, :3]
-        fits = self._due_now(where, words, sizes, payload_types)
-        if not fits.all():
-            # Somebody's numbers may have moved on without us.
-            for slot in slots[~fits & ~self._due_known[slots]].tolist():
-                self._expect(slot)
-            fits = self._due_now(where, words, sizes, payload_types)
-        if self._last_began == self._tick:
-            fits = fits & (self._began[where] != self._tick)
-        position = self._newest[where] + FRAME
-        margin = position - self._read[where]
-        if (position % FRAME).any() or margin.min() < 0 or margin.max() >= _MAX_AHEAD:
-            fits &= (position % FRAME == 0) & (margin >= 0) & (margin < _MAX_AHEAD)
-        payload = packets[:count, rtp.HEADER_BYTES : rtp.HEADER_BYTES + FRAME]
-        if not fits.all():
-            slots, position, margin = slots[fits], position[fits], margin[fits]
-            payload, payload_types = payload[fits], payload_types[fits]
-            where = slots
-            if not len(slots):
-                return fits
-        if payload_types.any():
-            payload = np.where(
-                (payload_types == g711.PCMA)[:, None], g711.ALAW_TO_ULAW[payload], payload
-            )
-        frame = position // FRAME % FRAMES
-        self.data.reshape(self.capacity, FRAMES, FRAME)[slots, frame] = payload
-        self._fill[slots, frame] = FRAME
-        extended = self._sequence[where] + 1
-        self._sequence[where] = extended
-        self._seen[slots, extended % FRAMES] = extended
-        self._timestamp[where] += FRAME
-        self._due_sequence[where] += 1
-        self._due_stamp[where] += FRAME
-        self._newest[where] = position
-        self._margin[where] = np.minimum(self._margin[where], margin)
-        self._next_ssrc[where] = -1
-        # With numbers in order, what arrival is away from its time is away from the next tick.
-        moved = np.abs(self._tick - 1 - self.heard[where]) * FRAME
-        self.heard[where] = self._tick
-        self.received[where] += 1
-        jitter = self.jitter[where]
-        self.jitter[where] = jitter + (np.minimum(moved, _MAX_JUMP) - jitter) / 16
+        if slots is not self._together[0]:
+            self._together = slots, together(slots)
+        where = self._together[1]
+        packets = packets[:count]
+        came = self._came[:count]
+        came[:, :_STAMP] = packets.view(_BE16)[:, :2]
+        came[:, _STAMP:_BYTES] = packets.view(_BE32)[:, 1:3]
+        came[:, _BYTES] = sizes
+        came[:, _HEARD] = self._tick - 1
+        payload = packets[:, rtp.HEADER_BYTES : rtp.HEADER_BYTES + FRAME]
+        due = self._due[where]
+        if came.tobytes() == due.tobytes():
+            fits = _ALL[:count] if count <= len(_ALL) else np.ones(count, np.bool_)
+        else:
+            fits = self._look_closer(slots, came, np.all(came == due, axis=1))
+            if not fits.all():
+                slots, payload = slots[fits], payload[fits]
+                where = slots
+                if not len(slots):
+                    return fits
+            due = self._due[where]
+        flow, jitter = self._flow[where], self.jitter[where]
+        due += _DUE_STEP
+        flow += _FLOW_STEP
+        jitter *= 15 / 16
+        if not isinstance(where, slice):
+            self._due[slots], self._flow[slots], self.jitter[slots] = due, flow, jitter
+        frame = flow[:, _PLACE] & (FRAMES - 1)
+        frames = self.data.reshape(self.capacity, FRAMES, FRAME)
+        frames[slots, frame] = payload
+        if self._alaw:
+            alaw = np.flatnonzero(self._kinds[where] == g711.PCMA)
+            frames[slots[alaw], frame[alaw]] = g711.ALAW_TO_ULAW[payload[alaw]]
+        self._filled[frame, slots] = FRAME
         return fits
 
-    def _due_now(
-        self,
-        where: slice | _Int,
-        words: npt.NDArray[np.uint32],
-        sizes: _Int,
-        payload_types: _Int,
+    def _look_closer(
+        self, slots: _Int, came: _Int, fits: npt.NDArray[np.bool_]
     ) -> npt.NDArray[np.bool_]:
-        """Which of these headers are those of the packet that comes next."""
-        wrong = words ^ self._due[where].view(np.uint32)
-        # The table holds payload type 0; the marker may be anything.
-        wrong[:, 0] ^= payload_types.astype(np.uint32) << _KIND_SHIFT
-        wrong[:, 0] &= _NO_MARKER
-        fits: npt.NDArray[np.bool_] = sizes == rtp.HEADER_BYTES + FRAME
-        if wrong.any():
-            fits = fits & ~wrong.any(axis=1)
+        """Which of these headers are those of the packet that comes next, whenever that is;
+        those that are what is due `fits` tells already."""
+        rows = np.flatnonzero(~fits)
+        slots, came = slots[rows], came[rows]
+        due, kinds = self._due[slots], self._kinds[slots]
+        # The marker may be anything. That of a slot that gives no audio is never found.
+        due[:, _KIND] = _VERSION | kinds
+        due[:, _NUMBER] = self._sequence[slots] + 1 & 0xFFFF
+        due[:, _STAMP] = self._timestamp[slots] + FRAME & 0xFFFFFFFF
+        due[:, _SOURCE] = self.ssrc[slots]
+        came[:, _KIND] &= ~_MARKER
+        position = self._newest[slots] + FRAME
+        margin = position - self._readers(slots)
+        found: npt.NDArray[np.bool_] = (
+            np.all(came[:, :_HEARD] == due[:, :_HEARD], axis=1)
+            & (self._began[slots] != self._tick)
+            & (position % FRAME == 0)
+            & (margin >= 0)
+            & (margin < _MAX_AHEAD)
+        )
+        fits[rows] = found
+        if not found.all():
+            slots, due = slots[found], due[found]
+            position, margin = position[found], margin[found]
+        # With numbers in order, what arrival is away from its time is away from the next tick.
+        moved = np.abs(self._tick - 1 - due[:, _HEARD]) * FRAME
+        self.jitter[slots] += np.minimum(moved, _MAX_JUMP) / 15
+        due[:, _HEARD] = self._tick - 1
+        self._due[slots] = due
+        self._flow[slots, _PLACE] = position // FRAME - 1
+        self._margin[slots] = np.minimum(self._margin[slots], margin)
+        self._next_ssrc[slots] = -1
         return fits
-
-    def _expect(self, slot: int) -> None:
-        """Write down the header that this leg's next packet has, if all goes well."""
-        if self.ssrc[slot] >= 0:
-            header = rtp.build(
-                0,
-                int(self._sequence[slot]) + 1,
-                int(self._timestamp[slot]) + FRAME,
-                int(self.ssrc[slot]),
-                b"",
-            )
-            self._due[slot] = np.frombuffer(header, np.uint8)
-            self._due_known[slot] = True
 
     def put(self, slot: int, packet: rtp.Packet) -> bool:
         """Place any audio packet; its payload is G.711 of its payload type. False if dropped."""
-        self._forget_due(slot)
+        self._due[slot, _KIND] = 0
         payload = packet.payload[:MAX_PAYLOAD]
         size = len(payload)
         if not size:
@@ -320,7 +384,7 @@ class Jitter:
             self.received[slot] = 0
             self._begin(slot, packet.sequence, packet.timestamp, len(packet.payload))
             return self.put(slot, packet)
-        if started and self._seen[slot, extended % FRAMES] == extended:
+        if started and self._has_seen(slot, extended):
             return False
         if started and step < 0 and not -_MAX_JUMP <= jump < 0:
             return False
@@ -342,7 +406,7 @@ class Jitter:
         self._next_ssrc[slot] = -1
         self.received[slot] += 1
         self.heard[slot] = self._tick
-        self._seen[slot, extended % FRAMES] = extended
+        self._see(slot, extended)
         if newest:
             self.gaps[slot] += started and step > 1
             self._sequence[slot] = extended
@@ -352,6 +416,25 @@ class Jitter:
         placed = self._place(slot, position, payload, newest)
         self.late[slot] += not placed
         return placed
+
+    def _history(self, slot: int) -> int:
+        """Which of the last `FRAMES` packets came, the newest as bit 0."""
+        since = int(self._sequence[slot] - self._seen_to[slot])
+        if since >= FRAMES:
+            return _ALL_SEEN
+        return (int(self._seen[slot]) << since | (1 << since) - 1) & _ALL_SEEN
+
+    def _has_seen(self, slot: int, extended: int) -> bool:
+        back = int(self._sequence[slot]) - extended
+        return back >= 0 and bool(self._history(slot) >> back & 1)
+
+    def _see(self, slot: int, extended: int) -> None:
+        """A packet came; called before `_sequence` moves on to it."""
+        history, newest = self._history(slot), int(self._sequence[slot])
+        if extended > newest:
+            history, newest = history << min(extended - newest, FRAMES), extended
+        self._seen[slot] = (history | 1 << newest - extended) & _ALL_SEEN
+        self._seen_to[slot] = newest
 
     def _new_source(self, slot: int, packet: rtp.Packet) -> bool:
         """Whether to change to this packet's SSRC: at once at first, then when it comes twice."""
@@ -386,6 +469,7 @@ class Jitter:
         """A packet of the stream that is no audio (an event, comfort noise) arrived."""
         self.received[slot] += 1
         self.heard[slot] = self._tick
+        self._due[slot, _KIND] = 0
 
     def put_stream(self, slot: int, payload: bytes) -> None:
         """Append mu-law samples, any number, of a source without packets (a line)."""
@@ -429,7 +513,7 @@ class Jitter:
             self._depth.late(slot, self._tick)
         self._late_tick[slot] = -1
         self._newest[slot] = position
-        margin = position - int(self._read[slot])
+        margin = position - self._reader(slot)
         self._margin[slot] = min(int(self._margin[slot]), margin)
         return self._copy(slot, position, payload)
 
@@ -437,7 +521,7 @@ class Jitter:
         """The next frames are not played."""
         first = self._border(slot) // FRAME
         self._fill[slot, np.arange(first, first + frames) % FRAMES] = 0
-        self._read[slot] += frames * FRAME
+        self._move(slot, frames * FRAME)
 
     def _copy(self, slot: int, position: int, payload: bytes) -> bool:
         samples = np.frombuffer(payload, np.uint8)
@@ -458,7 +542,9 @@ class Jitter:
 
     def begin_tick(self, tick: int) -> None:
         """What is put from now on arrives in this tick."""
-        self._tick = tick
+        if not self._was_read or tick != self._tick + 1:
+            self._due[:, _KIND] = 0
+        self._tick, self._was_read = tick, False
 
     def read(self, count: int) -> tuple[g711.Bytes, npt.NDArray[np.float32]]:
         """The next frame of slots 0 to `count` as mu-law (count, 160) and samples on the
@@ -466,37 +552,58 @@ class Jitter:
 
         Both arrays are ours and valid until the next call. What is missing is made up.
         """
-        index = np.arange(count)
+        ulaw, pcm = self._ulaw[:count], self._pcm[:count]
+        frame = self._position // FRAME % FRAMES
+        fill = self._filled[frame, :count]
+        if (
+            self._straying
+            or self._losing
+            or self._depth.owing
+            or fill.tobytes() != self._full[: count * fill.itemsize]
+        ):
+            self._read_closely(count, ulaw)
+        else:
+            fill[:] = 0
+            ulaw[:] = self.data[:count, frame * FRAME : (frame + 1) * FRAME]
+            self._position += FRAME
+        for first in range(0, count, _DECODED_ROWS):
+            part = slice(first, first + _DECODED_ROWS)
+            g711.ULAW_FLOAT.take(ulaw[part], out=pcm[part], mode="clip")
+        if self._tick % LISTEN_TICKS == 0:
+            self._noise.listen(pcm, self._lost[:count] == 0)
+        if self._tick % LOOK_TICKS == 0:
+            self._look_back(count)
+        if self._was_read:
+            # Twice in a tick: what comes next is nearer than it was.
+            self._due[:, _KIND] = 0
+        self._was_read = True
+        return ulaw, pcm
+
+    def _read_closely(self, count: int, ulaw: g711.Bytes) -> None:
+        """The same where something is missing, or somebody reads elsewhere."""
+        index = self._steps[:count]
         frames = self.data.reshape(self.capacity, FRAMES, FRAME)
-        read = self._read[:count]
+        read = self._readers(slice(0, count))
         last = (read + (FRAME - 1)) // FRAME
         where = last % FRAMES
-        fill = self._fill[index, where]
-        lost = self._lost[:count] > 0
-        ill = np.flatnonzero((fill < FRAME) | lost)
+        fill = self._filled[where, index]
+        ill = np.flatnonzero((fill < FRAME) | (self._lost[:count] > 0))
         if len(ill):
             self._mend(ill, last[ill] * FRAME, fill[ill])
-        self._fill[index, where] = 0
-        ulaw = self._ulaw[:count]
+        self._losing = bool(self._lost[:count].any())
+        self._filled[where, index] = 0
         ulaw[:] = frames[index, where]
         crooked = np.flatnonzero(read != last * FRAME)
         if len(crooked):
             ulaw[crooked] = self._between(crooked, read[crooked])
             self._straighten(crooked)
-        self._read[:count] += FRAME
+        self._position += FRAME
         if self._depth.owing:
             self._settle(count, fill)
-        pcm = self._pcm[:count]
-        np.take(g711.ULAW_FLOAT, ulaw, out=pcm, mode="clip")
-        if self._tick % LISTEN_TICKS == 0:
-            self._noise.listen(pcm, self._lost[:count] == 0)
-        if self._tick % LOOK_TICKS == 0:
-            self._look_back(count)
-        return ulaw, pcm
 
     def ahead(self, slot: int) -> int:
         """Whole frames from the reader to the end of the newest packet."""
-        return max(0, (int(self._newest[slot]) - int(self._read[slot])) // FRAME + 1)
+        return max(0, (int(self._newest[slot]) - self._reader(slot)) // FRAME + 1)
 
     def coming(self, slot: int, frames: int) -> list[bytes | None]:
         """The last so many frames that came, None for those that are not there."""
@@ -507,7 +614,7 @@ class Jitter:
 
     def seamless(self, slot: int) -> bool:
         """Whether whoever hears this reader may go on at the next border of frames unnoticed."""
-        read = int(self._read[slot])
+        read = self._reader(slot)
         if read % FRAME == 0:
             return True
         last = self.data[slot][np.arange(read - FRAME, read) % RING]
@@ -526,10 +633,11 @@ class Jitter:
         """The clock moved on without us: what was due then is not played."""
         step = min(frames, FRAMES)
         index = np.arange(count)
-        first = (self._read[:count] + (FRAME - 1)) // FRAME
+        first = (self._readers(slice(0, count)) + (FRAME - 1)) // FRAME
         for offset in range(step):
             self._fill[index, (first + offset) % FRAMES] = 0
-        self._read[:count] += frames * FRAME
+        self._position += frames * FRAME
+        self._due[:, _KIND] = 0
 
     # --- making up what is missing ------------------------------------------------------------
 
@@ -704,8 +812,8 @@ class Jitter:
         """A reader that left the border of frames goes back to it where nothing is heard."""
         rows = slots[self._lost[slots] >= plc.LENGTH]
         if len(rows):
-            off = self._read[rows] % FRAME
-            self._read[rows] += np.where(off >= FRAME // 2, FRAME - off, -off)
+            off = self._readers(rows) % FRAME
+            self._move(rows, np.where(off >= FRAME // 2, FRAME - off, -off))
 
     def _settle(self, count: int, fill: npt.NDArray[np.int32]) -> None:
         """After a frame was read: readers that owe something gain or fall back, where this is not
@@ -723,7 +831,7 @@ class Jitter:
         rows = rows[(self._lost[rows] == 0) & (fill[rows] >= FRAME)]
         if not len(rows):
             return
-        start = self._read[rows] - FRAME
+        start = self._readers(rows) - FRAME
         ahead = (start + (2 * FRAME - 1)) // FRAME % FRAMES
         gain = (debt[rows] > 0) & (self._fill[rows, ahead] >= FRAME)
         if gain.any():
@@ -744,11 +852,11 @@ class Jitter:
         if not len(rows):
             return
         debt = self._depth.debt[rows]
-        ahead = (self._read[rows] + (FRAME - 1)) // FRAME % FRAMES
+        ahead = (self._readers(rows) + (FRAME - 1)) // FRAME % FRAMES
         gain = (debt >= FRAME // 2) & (self._fill[rows, ahead] <= 0)
         fall = debt <= -FRAME // 2
         step = np.where(gain, FRAME, np.where(fall, -FRAME, 0))
-        self._read[rows] += step
+        self._move(rows, step)
         self._depth.debt[rows] = np.where(np.abs(debt) < FRAME // 2, 0, debt - step)
         self._depth.fell[rows[fall]] = True
 
@@ -773,9 +881,9 @@ class Jitter:
         if not len(slots):
             return
         self._ulaw[slots] = _encode(made[good])
-        before = (self._read[slots] - 1) // FRAME
-        self._read[slots] += sign * lag
-        after = (self._read[slots] + (FRAME - 1)) // FRAME
+        before = (self._readers(slots) - 1) // FRAME
+        self._move(slots, sign * lag)
+        after = (self._readers(slots) + (FRAME - 1)) // FRAME
         if sign > 0:
             # The frame that was read ahead of its time.
             passed = after > before + 1
@@ -793,7 +901,7 @@ class Jitter:
         """Bring the reader of a line back onto the border of frames by moving what it is going to
         read, and what it has read lately: a line's samples need no fixed place, and come so close
         to their time that a reader between two frames would miss the end of the second."""
-        read, border = int(self._read[slot]), self._border(slot)
+        read, border = self._reader(slot), self._border(slot)
         end = int(self._newest[slot] + self._timestamp[slot])
         first, last = border // FRAME, end // FRAME
         frames = np.arange(first, last) % FRAMES
@@ -803,7 +911,7 @@ class Jitter:
         kept = self._gather(which, start, end - read + plc.HISTORY)
         move = border - read
         self.data.reshape(-1)[self._where(which, start + move, kept.shape[1])] = kept
-        self._read[slot] = border
+        self._move(slot, move)
         self._newest[slot] += move
         for frame in range(first, (end + move) // FRAME + 1):
             self._fill[slot, frame % FRAMES] = min(FRAME, end + move - frame * FRAME)
@@ -814,10 +922,25 @@ class Jitter:
         part, margin = slice(0, count), self._margin[:count]
         heard, streamed = self.heard[part], self._streamed[part]
         line = streamed > 0
-        self._depth.look(margin, self._newest[part] - self._read[part], line, self._tick)
+        self._depth.look(margin, self._newest[part] - self._readers(part), line, self._tick)
         margin[:] = NO_MARGIN
+        self._due[:, _KIND] = 0
+        if self._straying:
+            self._fall_in(count)
         theirs = np.where(line, streamed, self._timestamp[part]) & 0xFFFFFFFF
         self._drift.look(heard * FRAME, theirs, heard >= self._tick - 1)
+
+    def _fall_in(self, count: int) -> None:
+        """Readers that are whole frames off the common pace fall in with it: their ring turns."""
+        stray = self._stray[:count]
+        for slot in np.flatnonzero((stray != 0) & (stray % FRAME == 0)).tolist():
+            frames = int(stray[slot]) // FRAME
+            ring = self.data[slot].reshape(FRAMES, FRAME)
+            ring[:] = np.roll(ring, -frames, axis=0)
+            self._fill[slot] = np.roll(self._fill[slot], -frames)
+            self._newest[slot] -= frames * FRAME
+            self._move(slot, -frames * FRAME)
+        self._straying = bool(stray.any())
 
     # --- figures --------------------------------------------------------------------------
 
@@ -839,7 +962,7 @@ class Jitter:
 
     def delay_ms(self, slot: int) -> float:
         """How far ahead of the reader the newest packet of this leg landed."""
-        return (int(self._newest[slot]) - int(self._read[slot])) / 8
+        return (int(self._newest[slot]) - self._reader(slot)) / 8
 
 
 def _one_turn(urgent: npt.NDArray[np.bool_], tick: int) -> npt.NDArray[np.bool_]:

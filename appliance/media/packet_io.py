@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import itertools
 import random
 import socket
 import time
@@ -53,7 +52,7 @@ _OTHER_HOST_PACKETS: Final = 5
 _ROUNDS: Final = 16
 """Packets a leg may hand over in one tick; a flood of more waits in its own socket."""
 _ROW: Final = 2048
-_STEADY_TICKS: Final = 10
+_STEADY_PACKETS: Final = 10
 """A stream that was plain for 200 ms may be passed on."""
 _CHOICE_TICKS: Final = 5
 _QUIET_TICKS: Final = 5
@@ -65,6 +64,7 @@ _EXPEDITED: Final = 0xB8
 """DSCP EF in the type-of-service byte (RFC 3246)."""
 
 _I64 = npt.NDArray[np.int64]
+_NO_ROWS: Final = np.empty(0, np.int64)
 
 
 class PortTaken(Exception):
@@ -236,16 +236,16 @@ class PacketIO:
         """Whether something is sent to this slot."""
         self._alone = np.zeros(0, np.bool_)
         """Whether that goes packet by packet: encrypted, or not connected yet."""
-        self._steady = np.zeros(0, np.int64)
-        """Ticks in a row with nothing but the usual packets."""
+        self._upset = np.zeros(0, np.int64)
+        """How many packets there had been when the last unusual one came."""
         self._who = np.zeros(0, np.int64)
         """Slot of each row that was received and not looked at yet."""
         self._passed: set[int] = set()
         """Rows of key events that were passed on."""
         self._last_row = np.zeros(0, np.int64)
         self._rows = 0
-        self._batches: list[int] = []
-        """First rows of what came together."""
+        self._batches: list[tuple[int, _I64]] = []
+        """First rows of what came together, and of whom."""
         self._direct: dict[int, int] = {}
         """Slots that are passed on, and to whom."""
         self._waiting: set[int] = set()
@@ -271,7 +271,7 @@ class PacketIO:
             ("_wired", 1, 0),
             ("_gives", 1, 0),
             ("_alone", 1, 0),
-            ("_steady", 1, 0),
+            ("_upset", 1, 0),
             ("_last_row", 1, 0),
             ("_who", 2, 0),
         ):
@@ -304,7 +304,7 @@ class PacketIO:
         self._sequence[slot] = random.getrandbits(16)
         self._timestamp[slot] = random.getrandbits(32)
         self._advance[slot] = FRAME
-        self._packets[slot] = self._steady[slot] = 0
+        self._packets[slot] = self._upset[slot] = 0
         self._unmarked.add(opened)
         opened.reports = self._rtcp.open(leg, opened.ssrc, host, lambda: _bind(host, port + 1))
         leg.send_keys = lambda digits: self._press(opened, digits)
@@ -401,8 +401,10 @@ class PacketIO:
             self._heads[port.slot, 1] = port.payload_type
             self._words[port.slot, 1] = port.ssrc
             self._alone[port.slot] = port.srtp is not None or not port.connected
+        self._engine.ring.expect(self._kind)
         self._loose = [port for port in ports if port.send and self._alone[port.slot]]
         self._sending = self._gives.nonzero()[0]
+        self._sending_where = together(self._sending)
         self._alaw = np.array(
             sorted(port.slot for port in ports if port.payload_type == g711.PCMA), np.int64
         )
@@ -442,14 +444,15 @@ class PacketIO:
             if self._rows + len(self._by_slot) > len(self._who):
                 self._look_at_rows()
             first = self._rows
-            slots = self.sockets.receive(first)
+            # Those that were passed on have little left for the tick; of the others most have one.
+            slots = self.sockets.receive(first) if first or relaying else self.sockets.ask()
             if slots is None:
                 return
             if not len(slots):
                 continue
             self._rows = last = first + len(slots)
             self._who[first:last] = slots
-            self._batches.append(first)
+            self._batches.append((first, slots))
             if self._secured:
                 self._open_rows(first, last)
             if relaying:
@@ -466,7 +469,7 @@ class PacketIO:
             return False
         self._rows = last = first + len(got)
         self._who[first:last] = [slot for slot, _ in got]
-        self._batches.append(first)
+        self._batches.append((first, self._who[first:last]))
         if self._secured:
             self._open_rows(first, last)
         relay, now = self._relay, self._engine.now
@@ -516,23 +519,25 @@ class PacketIO:
             return
         self._rows, self._batches = 0, []
         passed, self._passed = self._passed, set()
+        if len(batches) == 1:
+            self._put(*batches[0], passed)
+            return
         who = self._who[:count]
         steps = self._steps[:count]
         self._last_row[who] = steps
         if (self._last_row[who] == steps).all():
-            self._put(0, count, passed)
+            self._put(0, who, passed)
             return
         # Somebody sent more than one packet.
-        for first, last in itertools.pairwise([*batches, count]):
-            self._put(first, last, passed)
+        for first, slots in batches:
+            self._put(first, slots, passed)
 
-    def _put(self, first: int, last: int, passed: set[int]) -> None:
+    def _put(self, first: int, slots: _I64, passed: set[int]) -> None:
         """Rows of different legs into the ring."""
-        sockets, slots = self.sockets, self._who[first:last]
+        sockets, last = self.sockets, first + len(slots)
         placed = self._engine.ring.put_batch(
-            slots, sockets.came.array[first:last], sockets.sizes[first:last], self._kind[slots]
+            slots, sockets.came.array[first:last], sockets.sizes[first:last]
         )
-        self._steady[slots] += 1
         if placed.all():
             return
         for row in (first + np.flatnonzero(~placed)).tolist():
@@ -552,11 +557,11 @@ class PacketIO:
             return
         ring = self._engine.ring
         if packet.payload_type in (g711.PCMU, g711.PCMA):
-            self._steady[port.slot] = 0
             ring.put(port.slot, packet)
+            self._upset[port.slot] = ring.received[port.slot]
         elif packet.payload_type == port.event_receive:
-            self._steady[port.slot] = 0
             ring.saw_other(port.slot)
+            self._upset[port.slot] = ring.received[port.slot]
             digit = port.receiver.packet(packet.timestamp, packet.payload)
             if digit is not None:
                 self._engine.key(port.leg, digit, "rfc4733", passed)
@@ -618,7 +623,7 @@ class PacketIO:
         which = self._steps[rows]
         slots = self._who[rows]
         listeners = relay.to[slots]
-        if listeners.min() < 0:
+        if len(self._direct) < len(self._by_slot) and listeners.min() < 0:
             which = which[listeners >= 0]
             if not len(which):
                 return
@@ -636,7 +641,7 @@ class PacketIO:
                 payload = int(sockets.sizes[row]) - rtp.HEADER_BYTES
                 self._send_one(self._by_slot[int(listeners[index])], data, payload)
             which, slots, listeners = which[todo.audio], slots[todo.audio], listeners[todo.audio]
-        recoded = which[relay.recoded[slots]]
+        recoded = which[relay.recoded[slots]] if relay.recoding else _NO_ROWS
         if len(recoded):
             payloads = sockets.came.array[:, rtp.HEADER_BYTES : PACKET]
             said = payloads[recoded]
@@ -666,13 +671,14 @@ class PacketIO:
             usable = np.maximum(sources, listeners) < self._capacity
             sources, listeners = sources[usable], listeners[usable]
             going = current[sources] == listeners
+            received = engine.ring.received[sources]
             usable = (
                 self._wired[sources]
                 & self._wired[listeners]
                 & (self._kind[sources] != 255)
                 & self._gives[listeners]
                 & ~relay.broken[sources]
-                & (going | (self._steady[sources] >= _STEADY_TICKS))
+                & (going | (received - self._upset[sources] >= _STEADY_PACKETS))
                 & (relay.wait[listeners] == 0)
                 & (engine.now - engine.ring.heard[sources] < _QUIET_TICKS)
             )
@@ -711,7 +717,7 @@ class PacketIO:
             if silent > 0:
                 self._timestamp[listener] += silent * FRAME
                 self._unmarked.add(self._by_slot[listener])
-        self._steady[source] = 0
+        self._upset[source] = engine.ring.received[source]
 
     def _part(self, slot: int) -> None:
         """Nothing is passed on from or to this leg any more."""
@@ -768,7 +774,18 @@ class PacketIO:
             slots = slots[~self._relay.heard[slots] & (self._relay.wait[slots] == 0)]
         if self._pressing:
             slots = self._press_keys(slots)
-        where = together(slots)
+        if len(slots):
+            self._send_frames(slots)
+        for slot in list(self._waiting):
+            self._relay.wait[slot] -= 1
+            if self._relay.wait[slot] <= 0:
+                self._go_on(slot)
+        for source, listener in self._entering:
+            self._enter(source, listener)
+        self._entering = []
+
+    def _send_frames(self, slots: _I64) -> None:
+        where = self._sending_where if slots is self._sending else together(slots)
         self._write(where)
         marked = self._mark_spurts(slots) if self._unmarked else []
         if self._loose:
@@ -777,13 +794,6 @@ class PacketIO:
         self._sequence[where] += 1
         for slot in marked:
             self._heads[slot, 1] &= 0x7F
-        for slot in list(self._waiting):
-            self._relay.wait[slot] -= 1
-            if self._relay.wait[slot] <= 0:
-                self._go_on(slot)
-        for source, listener in self._entering:
-            self._enter(source, listener)
-        self._entering = []
 
     def _go_on(self, slot: int) -> None:
         """The mix has caught up with what was passed on to this listener."""
@@ -825,7 +835,7 @@ class PacketIO:
                 self._send_one(self._by_slot[slot], rows.packets[row], FRAME)
             which, slots = which[~alone], slots[~alone]
         failed = self.sockets.send(rows, which, slots)
-        self._packets[slots] += 1
+        self._packets[self._sending_where if slots is self._sending else slots] += 1
         if len(failed):
             self._packets[failed] -= 1
 

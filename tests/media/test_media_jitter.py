@@ -169,6 +169,7 @@ def test_a_law_packets_become_mu_law() -> None:
 def test_the_batch_places_what_single_packets_place() -> None:
     random = np.random.default_rng(1)
     one, many = Jitter(3), Jitter(3)
+    many.expect(np.array([0, 0, 8]))
     for tick in range(200):
         for ring in (one, many):
             ring.begin_tick(tick)
@@ -179,14 +180,62 @@ def test_the_batch_places_what_single_packets_place() -> None:
             data = rtp.build(made.payload_type, made.sequence, made.timestamp, made.ssrc,
                              made.payload)  # fmt: skip
             row[: len(data)] = np.frombuffer(data, np.uint8)
-        kinds = np.where(slots == 2, 8, 0)
-        placed = many.put_batch(slots, rows, np.full(len(slots), 172), kinds)
+        placed = many.put_batch(slots, rows, np.full(len(slots), 172))
         for slot, made, done in zip(slots, packets, placed, strict=True):
             one.put(int(slot), made)
             if not done:
                 many.put(int(slot), made)
         assert np.array_equal(one.read(3)[0], many.read(3)[0])
     assert [one.lost(slot) for slot in range(3)] == [many.lost(slot) for slot in range(3)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_batch_does_the_same_when_packets_come_late_or_several_at_once(seed: int) -> None:
+    """Sequence numbers and timestamps wrap meanwhile, and the clock jumps."""
+    random = np.random.default_rng(seed)
+    one, many = Jitter(4), Jitter(4)
+    many.expect(np.zeros(4, np.int64))
+    waiting: list[list[rtp.Packet]] = [[] for _ in range(4)]
+    for tick in range(1, 500):
+        for ring in (one, many):
+            ring.begin_tick(tick)
+        for slot, queue in enumerate(waiting):
+            if random.random() < 0.99:
+                stamp = 2**32 - 160 * 100 + tick * 160
+                queue.append(packet(65_400 + tick, ssrc=5 + slot, stamp=stamp))
+        held = random.random(4) < 0.1
+        for _ in range(3):
+            slots = np.array([s for s in range(4) if waiting[s] and not held[s]], np.int64)
+            rows = np.zeros((len(slots), 640), np.uint8)
+            packets = [waiting[slot].pop(0) for slot in slots]
+            for row, made in zip(rows, packets, strict=True):
+                data = rtp.build(0, made.sequence, made.timestamp, made.ssrc, made.payload)
+                row[: len(data)] = np.frombuffer(data, np.uint8)
+            if len(slots):
+                placed = many.put_batch(slots, rows, np.full(len(slots), 172))
+            for slot, made, done in zip(slots.tolist(), packets, placed, strict=False):
+                one.put(slot, made)
+                if not done:
+                    many.put(slot, made)
+        assert np.array_equal(one.read(4)[0], many.read(4)[0])
+        for slot in range(4):
+            assert one.delay_ms(slot) == many.delay_ms(slot)
+        assert np.array_equal(one.heard, many.heard)
+        assert np.array_equal(one.received, many.received)
+        if tick % 170 == 0:
+            for ring in (one, many):
+                ring.skip(3, 4)
+
+
+def test_readers_that_went_apart_meet_again_and_nothing_is_heard_of_it() -> None:
+    """Both were silent, one was given back its delay in that time: frames stay in order."""
+    ear = Ear()
+    ear.run([[packet(n)] for n in range(20)])
+    ear.run([[] for _ in range(8)])
+    heard = ear.run([[packet(n) for n in range(20, 29)], *([packet(n)] for n in range(29, 400))])
+    tail = [int(mark) for mark in heard[-300:]]
+    assert tail == [(tail[0] + n) % 100 for n in range(300)]
+    assert ear.ring.delay_ms(0) in (0, 20)
 
 
 def test_loss_is_counted() -> None:
