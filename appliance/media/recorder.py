@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from appliance.media import g711
 from appliance.media.jitter import FRAME
@@ -46,14 +45,13 @@ ROOM_AGAIN: Final = 1.25
 and off with every file that somebody deletes."""
 _MAX_QUEUE: Final = 8000
 """Pieces of at most 0.5 s, 64 MB: 40 s of 100 recordings, 7 s of 600."""
-_SAMPLE: Final = np.dtype("<u2")
-"""Left and right as the file has them."""
-_QUIET: Final = np.full((REEL_TICKS, FRAME), g711.ULAW_SILENCE * 0x101, _SAMPLE)
+_TOGETHER: Final = 8
+"""Pieces whose sides are brought together at once: faster than one by one, and 64 kB."""
+_QUIET: Final = np.full((REEL_TICKS, FRAME, 2), g711.ULAW_SILENCE, np.uint8)
 _BYTES_MS: Final = 16
 
 Reason = Literal["done", "disk_full"]
 OnClosed = Callable[[str, int, Reason], None]
-_Samples = npt.NDArray[np.uint16]
 
 
 @dataclass(slots=True, eq=False)
@@ -190,11 +188,13 @@ class Recorder:
         self._files[recording] = _File(descriptor, size, unsynced)
 
     def _write(self, recordings: Sequence[str | None], said: g711.Bytes, first: int) -> None:
-        for row, recording in enumerate(recordings):
-            if recording is not None:
-                both: _Samples = np.left_shift(said[row, :, 1], 8, dtype=_SAMPLE)
-                both |= said[row, :, 0]
-                self._append(recording, [both[first:].data, both[:first].data])
+        for at in range(0, len(recordings), _TOGETHER):
+            part = said[at : at + _TOGETHER]
+            both = np.empty((len(part), part.shape[1], FRAME, 2), np.uint8)
+            both[..., 0], both[..., 1] = part[:, :, 0], part[:, :, 1]
+            for recording, piece in zip(recordings[at:], both, strict=False):
+                if recording is not None:
+                    self._append(recording, [piece[first:].data, piece[:first].data])
         self._taken += len(recordings)
 
     def _write_silence(self, recording: str, frames: int) -> None:
