@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from appliance.media import g711, rtp
 from appliance.media.jitter import FRAME
+from appliance.media.slots import Views
 
 log = logging.getLogger("centrala.media")
 
@@ -42,8 +43,8 @@ class Rows:
         self.base: int = self.array.ctypes.data
         self.words: npt.NDArray[np.uint32] = self.array.view(np.uint32)[:, :3]
         """The headers."""
-        self.views = [memoryview(row) for row in self.array]
-        self.packets = [view[:PACKET] for view in self.views]
+        self.views = Views(self.array, width)
+        self.packets = Views(self.array, PACKET)
         """What is sent of each row."""
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ from appliance.media import dtmf, g711, protocol
 from appliance.media.dsp.hearing import NOTHING, Hearing, Wants
 from appliance.media.echo import EchoCanceller
 from appliance.media.jitter import FRAME, Jitter
+from appliance.media.reel import Reel, Sides, Tape
 from appliance.media.rooms import Mixer, Seat, add
 from appliance.media.tones import ToneDetector, TonePlan, make_tone
 
@@ -31,24 +32,11 @@ QUIET_MS: Final = 5000
 _QUIET_CHECK_TICKS: Final = 10
 _SAME_KEY_TICKS: Final = 25
 """A telephone-event this soon after the same key in the audio is that key: 500 ms."""
-_MAX_SKIP: Final = 3000
-"""Silence that a recording gets for a clock that jumped: a minute; more is no call any more."""
 _FIRST_CAPACITY: Final = 32
-REEL_TICKS: Final = 50
-"""What legs said is kept so long and goes to the tape in pieces of it: 1 s, the most that a killed
-process takes with it."""
 
 Door = Literal["rtp", "line", "peer"]
 _I64 = npt.NDArray[np.int64]
 _F32 = npt.NDArray[np.float32]
-
-
-class Tape(Protocol):
-    """Where recordings go, see `appliance.media.recorder.Recorder`."""
-
-    def feed(
-        self, recording: str, left: g711.Bytes | None, right: g711.Bytes | None, frames: int
-    ) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -134,19 +122,6 @@ class _Bridge:
     live: bool = False
 
 
-@dataclass(slots=True, eq=False)
-class _Segment:
-    """What a recording has not got yet: from tick `since` on, of these slots. It goes to the tape
-    once in `REEL_TICKS`, each recording at a tick of its own, so that the disk does not get all
-    at once."""
-
-    left: int | None
-    right: tuple[int, ...]
-    """All that speak on this side."""
-    since: int
-    turn: int
-
-
 def _no_slots() -> _I64:
     return np.empty(0, np.int64)
 
@@ -174,7 +149,6 @@ class Engine:
     """All legs of one media process. Commands that name an unknown leg do nothing."""
 
     def __init__(self, plan: TonePlan, tape: Tape) -> None:
-        self._tape = tape
         self.legs: dict[int, Leg] = {}
         self.recordings: dict[str, tuple[int | None, ...]] = {}
         """Legs on the left, on the right, and more of those on the right."""
@@ -197,11 +171,9 @@ class Engine:
         self._quiet_next = np.zeros(_FIRST_CAPACITY, np.int64)
         self._out = np.full((_FIRST_CAPACITY, FRAME), g711.ULAW_SILENCE, np.uint8)
         self._frame = np.empty(FRAME, np.uint8)
-        self._reel: g711.Bytes = np.empty((REEL_TICKS, _FIRST_CAPACITY, FRAME), np.uint8)
-        self._segments: dict[str, _Segment] = {}
+        self._reel = Reel(tape)
         self._known: dict[str, tuple[int | None, ...]] = {}
-        self._due: list[list[str]] = [[] for _ in range(REEL_TICKS)]
-        self._started = 0
+        """Recordings as the reel has them."""
         self.echo = EchoCanceller()
         self._dtmf = dtmf.DtmfDetector(_FIRST_CAPACITY)
         self.plan = plan
@@ -273,9 +245,6 @@ class Engine:
             new[: len(old)] = old
             setattr(self, name, new)
         self._out = np.full((capacity, FRAME), g711.ULAW_SILENCE, np.uint8)
-        reel = np.empty((REEL_TICKS, capacity, FRAME), np.uint8)
-        reel[:, : self._reel.shape[1]] = self._reel
-        self._reel = reel
 
     def expect_audio(self, number: int, expected: bool) -> None:
         """Whether this leg should be sending now: silence of one that should is reported."""
@@ -478,10 +447,7 @@ class Engine:
         self._listen(pcm)
         pcm = self._hearing.even(ulaw, pcm)
         self._mix(ulaw, pcm)
-        if self._segments:
-            self._reel[self.now % REEL_TICKS, : self.high] = ulaw
-            for recording in self._due[self.now % REEL_TICKS]:
-                self._hand_over(recording, self.now)
+        self._reel.add(ulaw, self.now)
         if self._waiting:
             self._look_at_bridges()
         if self.now % _QUIET_CHECK_TICKS == 0:
@@ -489,54 +455,29 @@ class Engine:
 
     def skip(self, ticks: int) -> None:
         """The clock moved on without us: what was due is lost, recordings keep their time."""
-        self.flush()
         self.now += ticks
         self.ring.skip(ticks, self.high)
         self.echo.skip(ticks)
-        for recording in self.recordings:
-            self._tape.feed(recording, None, None, min(ticks, _MAX_SKIP))
-        for segment in self._segments.values():
-            segment.since = self.now + 1
+        self._reel.skip(ticks)
 
     # --- recording ---------------------------------------------------------------------------
 
     def flush(self, recording: str | None = None) -> None:
         """Give the tape all that was said so far, of one recording or of all."""
-        for name in self._segments if recording is None else (recording,):
-            self._hand_over(name, self.now)
-
-    def _hand_over(self, recording: str, until: int) -> None:
-        """What was said up to and with this tick goes to the tape."""
-        segment = self._segments.get(recording)
-        if segment is None or segment.since > until:
-            return
-        ticks = np.arange(segment.since, until + 1) % REEL_TICKS
-        left = None if segment.left is None else self._reel[ticks, segment.left]
-        said = [self._reel[ticks, slot] for slot in segment.right]
-        right = None if not said else said[0] if len(said) == 1 else add(said)
-        segment.since = until + 1
-        self._tape.feed(recording, left, right, len(ticks))
+        if recording is None:
+            self._reel.hand_over_all()
+        else:
+            self._reel.hand_over(recording)
 
     def _rewind(self) -> None:
-        """Recordings or legs have changed: what was said before this tick belongs to the old."""
+        """Recordings or legs have changed: from this tick on others speak."""
         self._known = dict(self.recordings)
-        for name in [name for name in self._segments if name not in self._known]:
-            self._hand_over(name, self.now - 1)
-            self._due[self._segments.pop(name).turn].remove(name)
+        sides: dict[str, Sides] = {}
         for name, numbers in self._known.items():
             legs = [None if number is None else self.legs.get(number) for number in numbers]
             left = None if legs[0] is None else legs[0].slot
-            right = tuple(leg.slot for leg in legs[1:] if leg is not None)
-            segment = self._segments.get(name)
-            if segment is None:
-                # Steps of 37 of 50 keep recordings that start together well apart.
-                self._started += 37
-                turn = self._started % REEL_TICKS
-                self._segments[name] = _Segment(left, right, self.now, turn)
-                self._due[turn].append(name)
-            elif (segment.left, segment.right) != (left, right):
-                self._hand_over(name, self.now - 1)
-                segment.left, segment.right = left, right
+            sides[name] = left, tuple(leg.slot for leg in legs[1:] if leg is not None)
+        self._reel.follow(sides, self.now)
 
     def _reroute(self) -> None:
         self._stale = False

@@ -133,17 +133,21 @@ class Concealer:
     """What `capacity` legs would have said, for those that are losing something."""
 
     def __init__(self, capacity: int) -> None:
-        self._made = np.zeros((capacity, _ROOM), np.int16)
+        # Room for it is taken when the first of all legs loses something.
+        self._made = np.zeros((0, _ROOM), np.int16)
         self._quarter = np.zeros(capacity, np.int64)
         self._gain = gain()
 
     def reserve(self, capacity: int) -> None:
-        self._made = widen(self._made, capacity)
+        if len(self._made):
+            self._made = widen(self._made, capacity)
         self._quarter = widen(self._quarter, capacity)
 
     def begin(self, slots: _I64, history: _F32, brief: bool = False) -> None:
         """A loss begins for these; (n, 390) samples came before it. It is `brief` if `bridge` will
         end it after one frame."""
+        if not len(self._made):
+            self._made = widen(self._made, len(self._quarter))
         count = _BRIEF if brief else LENGTH
         made, period = extend(history, count)
         made *= self._gain[:count]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import gc
 import logging
 import os
@@ -24,7 +23,7 @@ import numpy as np
 from appliance import ipc
 from appliance.browser.port import PeerStateName
 from appliance.lines import line as port
-from appliance.media import g711, protocol, rtp
+from appliance.media import g711, memory, protocol, rtp
 from appliance.media.beat import Beat
 from appliance.media.doors import (
     LineDoor,
@@ -125,7 +124,7 @@ class MediaProcess:
         self._io = PacketIO(self._engine)
         self._quality = QualityWatch(self._engine, self._far_end)
         self._beat = Beat(self._loop, self._wake)
-        _give_back()
+        memory.OWN.give_back()
         server: asyncio.Server | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -606,7 +605,7 @@ class MediaProcess:
             if engine.ring.capacity != self._trimmed:
                 # Tables that grew have left their old ones behind.
                 self._trimmed = engine.ring.capacity
-                _give_back()
+                memory.OWN.give_back()
         if engine.legs or engine.recordings:
             self._deadline += TICK_S
             self._between = RELAYS - 1 if self._io.relaying else 0
@@ -615,7 +614,7 @@ class MediaProcess:
             self._ticking = False
             self._beat.at(None)
             gc.collect()
-            _give_back()
+            memory.OWN.give_back()
 
     def _read_peers(self) -> None:
         # A list: what arrives may be the end of a peer.
@@ -665,12 +664,6 @@ def _p99_ms(values: list[float]) -> float:
     return float(np.percentile(values, 99) * 1000) if values else 0.0
 
 
-def _give_back() -> None:
-    """What was needed only while something was made goes back to the system (glibc has this)."""
-    with contextlib.suppress(AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
-
-
 def take_priority() -> bool:
     """Real-time priority for this thread; those that it starts stay ordinary. False if the system
     does not permit it: everything works then, with less certainty."""
@@ -705,8 +698,10 @@ def main(socket_path: Path, data: Path | None = None) -> None:
         gc.disable()
         take_priority()
         raise_limits()
+        memory.OWN.lock()
         await process.run()
 
+    memory.one_arena()
     # The selector loop: the browser peers' sockets are taken off it.
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         runner.run(live())

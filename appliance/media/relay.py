@@ -29,6 +29,7 @@ import numpy.typing as npt
 
 from appliance.media import g711, rtp
 from appliance.media.jitter import FRAME
+from appliance.media.slots import Views
 
 _I64 = npt.NDArray[np.int64]
 _U32 = npt.NDArray[np.uint32]
@@ -100,7 +101,7 @@ class Relay:
         # Two headers for each source: that of the packet which comes next, if all goes well,
         # and what it becomes. So the usual case is a comparison and a copy of whole words.
         self._headers: g711.Bytes = np.zeros((capacity, 2 * rtp.HEADER_BYTES), np.uint8)
-        self._views = [memoryview(row) for row in self._headers]
+        self._views = Views(self._headers, 2 * rtp.HEADER_BYTES)
         self._words: _U32 = self._headers.view(np.uint32)
         self._numbers = self._headers.view(">u2")[:, 1::6]
         self._stamps = self._headers.view(">u4")[:, 1::3]

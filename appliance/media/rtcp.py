@@ -8,7 +8,7 @@ trip. Times are seconds of a clock that never runs back.
 from __future__ import annotations
 
 import struct
-from collections import deque
+from array import array
 from dataclasses import dataclass
 from typing import Final
 
@@ -274,7 +274,7 @@ class Session:
         self._far_ssrc = -1
         self._sr_middle = 0
         self._sr_at = 0.0
-        self._sent: deque[int] = deque(maxlen=_REMEMBERED)
+        self._sent = array("I")
         self.far: ReportBlock | None = None
         """What the other side last said about what we send."""
         self.metrics: VoipMetrics | None = None
@@ -334,6 +334,7 @@ class Session:
         ntp = self._ntp(now)
         if sent.packets:
             self._sent.append(ntp >> 16 & 0xFFFFFFFF)
+            del self._sent[:-_REMEMBERED]
         return build(
             ssrc=self.ssrc,
             cname=self._cname,

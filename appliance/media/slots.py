@@ -38,6 +38,22 @@ def windows(rows: _Rows, size: int) -> _Rows:
     return cast(_Rows, np.ndarray(shape, whole.dtype, whole, 0, (down, along, along)))
 
 
+class Views:
+    """A memoryview of each row's first `size` bytes, made when it is asked for: kept, each is 200
+    bytes."""
+
+    __slots__ = ("_size", "_whole", "_width")
+
+    def __init__(self, rows: npt.NDArray[np.uint8], size: int) -> None:
+        self._whole = rows.reshape(-1).data
+        self._width = rows.shape[1]
+        self._size = size
+
+    def __getitem__(self, row: int) -> memoryview:
+        at = row * self._width
+        return self._whole[at : at + self._size]
+
+
 def together(slots: npt.NDArray[np.int64]) -> Any:
     """Slots as a slice where they are neighbours in rising order: views instead of copies."""
     count = len(slots)

@@ -21,6 +21,7 @@ from appliance.hw import hw_path
 from appliance.media import g711
 from appliance.media.dsp import signals
 from appliance.media.protocol import Tone
+from appliance.media.slots import widen
 
 RATE: Final = 8000
 FRAME: Final = 160
@@ -364,19 +365,21 @@ class ToneDetector:
         self._weight = (hann**2).astype(np.float32)
         self._gain = float(np.sum(hann**2) / 2)
         self._parts = [[bank.index(hz) for hz in signal] for signal in self._table.signals]
-        self._frame = np.zeros((capacity, FRAME), np.float32)
+        self._capacity = capacity
+        # Room for it is taken when the first of all legs is listened to.
+        self._frame = np.zeros((0, FRAME), np.float32)
         self._cadence: dict[int, _Cadence] = {}
 
     def reserve(self, capacity: int) -> None:
         """Make room for at least `capacity` slots; those in use keep their state."""
-        if capacity > len(self._frame):
-            wider = np.zeros((capacity, FRAME), np.float32)
-            wider[: len(self._frame)] = self._frame
-            self._frame = wider
+        self._capacity = max(self._capacity, capacity)
+        if len(self._frame):
+            self._frame = widen(self._frame, self._capacity)
 
     def reset(self, slot: int) -> None:
         """A new leg in this slot, or one that was not listened to for a while."""
-        self._frame[slot] = 0
+        if len(self._frame):
+            self._frame[slot] = 0
         self._cadence.pop(slot, None)
 
     def process(
@@ -388,6 +391,8 @@ class ToneDetector:
         """
         if not len(slots):
             return []
+        if not len(self._frame):
+            self._frame = widen(self._frame, self._capacity)
         window = np.empty((len(slots), 2 * FRAME), np.float32)
         window[:, :FRAME] = self._frame[slots]
         window[:, FRAME:] = pcm[slots]

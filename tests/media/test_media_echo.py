@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -269,9 +271,10 @@ def test_a_study_finds_a_known_path() -> None:
 
 
 class _NoTape:
-    def feed(
-        self, recording: str, left: g711.Bytes | None, right: g711.Bytes | None, frames: int
-    ) -> None:
+    def feed(self, recordings: Sequence[str | None], said: g711.Bytes, first: int) -> None:
+        raise AssertionError("nothing is recorded")
+
+    def silence(self, recording: str, frames: int) -> None:
         raise AssertionError("nothing is recorded")
 
 

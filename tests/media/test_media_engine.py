@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from appliance.media import dtmf, g711, protocol, rtp, tones
@@ -15,15 +17,19 @@ class MemoryTape:
     def __init__(self) -> None:
         self.sides: dict[str, tuple[list[bytes], list[bytes]]] = {}
 
-    def feed(
-        self, recording: str, left: g711.Bytes | None, right: g711.Bytes | None, frames: int
-    ) -> None:
-        sides = self.sides.setdefault(recording, ([], []))
-        for side, said in zip(sides, (left, right), strict=True):
-            side += [
-                (SILENCE if said is None else said.reshape(frames, 160)[frame]).tobytes()
-                for frame in range(frames)
-            ]
+    def feed(self, recordings: Sequence[str | None], said: g711.Bytes, first: int) -> None:
+        for name, frames in zip(recordings, said, strict=True):
+            if name is not None:
+                for frame in np.roll(frames, -first, axis=0):
+                    self._add(name, frame)
+
+    def silence(self, recording: str, frames: int) -> None:
+        for _ in range(frames):
+            self._add(recording, np.stack((SILENCE, SILENCE)))
+
+    def _add(self, recording: str, frame: g711.Bytes) -> None:
+        for side, said in zip(self.sides.setdefault(recording, ([], [])), frame, strict=True):
+            side.append(said.tobytes())
 
 
 class Studio:
