@@ -845,10 +845,13 @@ class PacketIO:
             if not data:
                 # The network brought it twice: what goes out encrypted has each number once.
                 return
-        with contextlib.suppress(OSError):
+        try:
             port.send_now(data)
-            port.packets += 1
-            port.octets += octets
+        except OSError:
+            # Unreachable or no room: this packet is lost, as packets are.
+            return
+        port.packets += 1
+        port.octets += octets
 
     def _press_keys(self, slots: _I64) -> _I64:
         """Key presses take the place of audio; returns who gets audio."""
