@@ -535,12 +535,10 @@ class PacketIO:
     def _put(self, first: int, slots: _I64, passed: set[int]) -> None:
         """Rows of different legs into the ring."""
         sockets, last = self.sockets, first + len(slots)
-        placed = self._engine.ring.put_batch(
+        left = self._engine.ring.put_batch(
             slots, sockets.came.array[first:last], sockets.sizes[first:last]
         )
-        if placed.all():
-            return
-        for row in (first + np.flatnonzero(~placed)).tolist():
+        for row in (first + left).tolist() if len(left) else ():
             port = self._by_slot.get(int(self._who[row]))
             if port is None or sockets.sizes[row] <= 0:
                 continue
