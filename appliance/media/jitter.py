@@ -73,7 +73,7 @@ _MAX_MISSING: Final = 3000
 """A minute of loss; a larger step in the numbers is a new numbering (RFC 3550 appendix A.1)."""
 _RENUMBERED: Final = 1 << 40
 _ALL_SEEN: Final = (1 << FRAMES) - 1
-_ALL: Final = np.ones(1024, np.bool_)
+_NO_ROWS: Final = np.empty(0, np.int64)
 NO_AUDIO: Final = 255
 """Payload type of a slot from which no packets are taken."""
 _SIZE: Final = rtp.HEADER_BYTES + FRAME
@@ -279,11 +279,11 @@ class Jitter:
         known[:] = kinds
         self._alaw = bool((kinds == g711.PCMA).any())
 
-    def put_batch(self, slots: _Int, packets: g711.Bytes, sizes: _Int) -> npt.NDArray[np.bool_]:
+    def put_batch(self, slots: _Int, packets: g711.Bytes, sizes: _Int) -> _Int:
         """Place one packet each of different slots; `packets` is (n, >= 172) raw RTP.
 
         Only the common case is handled: the next packet in order, 20 ms of the leg's own
-        G.711 (see `expect`), no header extras. Returns which rows were placed; the rest is for
+        G.711 (see `expect`), no header extras. Returns the rows that were not placed: they are for
         `put`.
         """
         count = len(slots)
@@ -298,15 +298,15 @@ class Jitter:
         came[:, _HEARD] = self._tick - 1
         payload = packets[:, rtp.HEADER_BYTES : rtp.HEADER_BYTES + FRAME]
         due = self._due[where]
-        if came.tobytes() == due.tobytes():
-            fits = _ALL[:count] if count <= len(_ALL) else np.ones(count, np.bool_)
-        else:
+        left = _NO_ROWS
+        if came.tobytes() != due.tobytes():
             fits = self._look_closer(slots, came, np.all(came == due, axis=1))
-            if not fits.all():
+            left = np.flatnonzero(~fits)
+            if len(left):
                 slots, payload = slots[fits], payload[fits]
                 where = slots
                 if not len(slots):
-                    return fits
+                    return left
             due = self._due[where]
         flow, jitter = self._flow[where], self.jitter[where]
         due += _DUE_STEP
@@ -321,7 +321,7 @@ class Jitter:
             alaw = np.flatnonzero(self._kinds[where] == g711.PCMA)
             frames[slots[alaw], frame[alaw]] = g711.ALAW_TO_ULAW[payload[alaw]]
         self._filled[frame, slots] = FRAME
-        return fits
+        return left
 
     def _look_closer(
         self, slots: _Int, came: _Int, fits: npt.NDArray[np.bool_]

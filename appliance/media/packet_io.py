@@ -535,12 +535,10 @@ class PacketIO:
     def _put(self, first: int, slots: _I64, passed: set[int]) -> None:
         """Rows of different legs into the ring."""
         sockets, last = self.sockets, first + len(slots)
-        placed = self._engine.ring.put_batch(
+        left = self._engine.ring.put_batch(
             slots, sockets.came.array[first:last], sockets.sizes[first:last]
         )
-        if placed.all():
-            return
-        for row in (first + np.flatnonzero(~placed)).tolist():
+        for row in (first + left).tolist() if len(left) else ():
             port = self._by_slot.get(int(self._who[row]))
             if port is None or sockets.sizes[row] <= 0:
                 continue
@@ -845,10 +843,13 @@ class PacketIO:
             if not data:
                 # The network brought it twice: what goes out encrypted has each number once.
                 return
-        with contextlib.suppress(OSError):
+        try:
             port.send_now(data)
-            port.packets += 1
-            port.octets += octets
+        except OSError:
+            # Unreachable or no room: this packet is lost, as packets are.
+            return
+        port.packets += 1
+        port.octets += octets
 
     def _press_keys(self, slots: _I64) -> _I64:
         """Key presses take the place of audio; returns who gets audio."""

@@ -47,8 +47,9 @@ _PLAIN: Final = rtp.HEADER_BYTES + FRAME
 
 _MARKER: Final = np.frombuffer(bytes((0, 0x80, 0, 0)), np.uint32)[0]
 """The marker bit in the first word of a header, as it lies in memory."""
-_BE16: Final = np.dtype(">u2")
 _BE32: Final = np.dtype(">u4")
+_STEP: Final = np.array([1, FRAME, 0, 1, FRAME, 0], np.uint32)
+"""What the next packet changes in both headers."""
 _HEADER: Final = struct.Struct("!BBHII")
 _NUMBERS: Final = struct.Struct("!HI")
 
@@ -82,6 +83,8 @@ class Relay:
         """Whether a stream has broken since somebody looked."""
         self.recoding = False
         """Whether any source's payload goes through a table."""
+        self._even = 0
+        """Steps in which no sequence number can run over; 0 when it is not known."""
         self._allocate(capacity)
 
     def _allocate(self, capacity: int) -> None:
@@ -128,6 +131,7 @@ class Relay:
         that packet has, or would have, in the listener's stream.
         """
         self.to[source] = listener
+        self._even = 0
         self.heard[listener] = True
         self.wait[listener] = 0
         self.broken[source] = False
@@ -185,14 +189,22 @@ class Relay:
 
     def _step(self, slots: _I64, both: _U32, now: int) -> None:
         """The usual packet of these came, whose headers are `both`, a copy."""
-        numbers, stamps = both.view(_BE16)[:, 1::6], both.view(_BE32)[:, 1::3]
-        numbers += 1
-        stamps += FRAME
-        self._words[slots] = both
+        own = both.view(_BE32).astype(np.uint32)
+        own += _STEP
+        if self._even <= 0:
+            # A number that ran over went on in the payload type.
+            over = own[:, 0::3]
+            over -= (over & 0xFFFF == 0).astype(np.uint32) << 16
+        self._words[slots] = own.astype(_BE32).view(np.uint32)
         self.last[slots] = now
+        self._even -= 1
+        if self._even < 0:
+            numbers = self._numbers[self.to >= 0]
+            self._even = 0xFFFF - int(numbers.max()) if len(numbers) else 0
 
     def pass_one(self, slot: int, header: bytes, size: int, now: int) -> bytes | None:
         """The same for one packet: its new header, None if it is not passed on."""
+        self._even = 0
         both = self._views[slot]
         if size != _PLAIN or header != both[: rtp.HEADER_BYTES]:
             return self._unusual(slot, header, size, now)
@@ -228,6 +240,7 @@ class Relay:
             return None
         made = _HEADER.unpack(self._headers[slot, rtp.HEADER_BYTES :].tobytes())
         if step >= 0:
+            self._even = 0
             self._numbers[slot] += np.uint16(step + 1)
             ahead = jump + FRAME if kind == audio_in else 0
             self._stamps[slot] += np.uint32(ahead & 0xFFFFFFFF)

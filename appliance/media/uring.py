@@ -129,6 +129,8 @@ class Ring:
         )
         self._steps = np.arange(entries, dtype=np.uint32)
         self._found = np.empty(_BATCH, np.int32)
+        self._usual = np.full(_BATCH, PACKET, np.int32)
+        self._usual_bytes = self._usual.tobytes()
 
     def prepare(self, lane: int, opcode: int, size: int) -> None:
         """What all requests of a lane have in common."""
@@ -149,10 +151,12 @@ class Ring:
             parts = [slice(i, i + _BATCH) for i in range(0, count, _BATCH)]
             return np.concatenate([self.run(lane, socks[p], addresses[p]) for p in parts])
         self.fill(lane, socks, addresses)
-        return self.again(lane, count)
+        results = self.again(lane, count)
+        return self._usual[:count] if results is None else results
 
-    def again(self, lane: int, count: int) -> npt.NDArray[np.int32]:
-        """The same for what was filled in before; valid until the next call."""
+    def again(self, lane: int, count: int) -> npt.NDArray[np.int32] | None:
+        """The same for what was filled in before; valid until the next call. None: each of them
+        has moved `PACKET` bytes."""
         self._submit(lane * _BATCH, count)
         results = self._found[:count]
         waiting = count
@@ -164,6 +168,8 @@ class Ring:
                 if number != errno.EINTR:
                     raise OSError(number, os.strerror(number))
             self._enter[2].value = 0
+            if waiting == count and self._take_usual(count):
+                return None
             waiting -= self._take(results)
         return results
 
@@ -176,6 +182,17 @@ class Ring:
             self._order[: count - whole] = self._steps[first + whole : first + count]
         self._sent += count
         self._tail[0] = self._sent & 0xFFFFFFFF
+
+    def _take_usual(self, count: int) -> bool:
+        """Whether all have come back and as they mostly do; then they are taken."""
+        at, come = self._seen % self._results, int(self._done_tail[0]) - self._seen & 0xFFFFFFFF
+        if come != count or at + count > self._results:
+            return False
+        if self._done_res[at : at + count].tobytes() != self._usual_bytes[: 4 * count]:
+            return False
+        self._seen += count
+        self._done_head[0] = self._seen & 0xFFFFFFFF
+        return True
 
     def _take(self, results: npt.NDArray[np.int32]) -> int:
         """What has come back; how many those are."""
@@ -266,8 +283,10 @@ class RingSockets(PlainSockets):
         count = len(asked)
         if count:
             sizes = self._ring.again(_ASK, count)
-            self.sizes[:count] = sizes
-            if sizes.min() < 0:
+            if sizes is None:
+                self.sizes[:count] = PACKET
+            else:
+                self.sizes[:count] = sizes
                 self._silent += sizes < 0
         return asked
 
@@ -312,6 +331,8 @@ class RingSockets(PlainSockets):
         told = self._told
         if told and told[0] is rows and told[1] is which and told[2] is slots:
             results = self._ring.again(_SEND, len(slots))
+            if results is None:
+                return _NONE
         else:
             addresses = rows.base + which * rows.array.shape[1]
             results = self._ring.run(_SEND, self._socks[slots], addresses)

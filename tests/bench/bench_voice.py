@@ -23,6 +23,7 @@ def _read_ns(
     random = np.random.default_rng(1)
     ring = Jitter(legs)
     slots = np.arange(legs)
+    ring.expect(np.zeros(legs, np.int64))
     rows = np.zeros((legs, 172), np.uint8)
     frames = SAID.reshape(-1, 160)
     lost = np.zeros(legs, np.bool_)
@@ -45,10 +46,7 @@ def _read_ns(
             rows[:, 12:] = frames[(tick + slots) % len(frames)]
             came = np.flatnonzero(~lost)
             batch = np.ascontiguousarray(rows[came])
-            placed = ring.put_batch(
-                came, batch, np.full(len(came), 172), np.zeros(len(came), np.int64)
-            )
-            for index in np.flatnonzero(~placed):
+            for index in ring.put_batch(came, batch, np.full(len(came), 172)):
                 packet = rtp.parse(batch[index].tobytes())
                 assert packet is not None
                 ring.put(int(came[index]), packet)

@@ -144,6 +144,21 @@ def test_a_batch_does_what_one_by_one_does(
         assert single.broken[1] == batch.broken[1]
 
 
+def test_numbers_of_many_run_over_each_at_its_own_time() -> None:
+    batch = Relay(4)
+    came, sent = (65520, 65527, 3), (65531, 65524, 65535)
+    for source in range(3):
+        numbers = (came[source] - 1, -160), (sent[source] - 1, -160)
+        batch.begin(source, 3, Kinds(0, 8), (9, *numbers[0]), (5, *numbers[1]), 1)
+    slots, sizes = np.arange(3), np.full(3, 172)
+    for tick in range(40):
+        headers = b"".join(header(number + tick, 160 * tick, 0, 9) for number in came)
+        found = batch.pass_on(slots, np.frombuffer(headers, np.uint32).reshape(3, 3), sizes, tick)
+        assert found.audio is None
+        for number, words in zip(sent, found.words, strict=True):
+            assert seen(words.tobytes()) == (8, number + tick & 0xFFFF, 160 * tick, 5, False)
+
+
 # --- with sockets, ticks by hand ---------------------------------------------------------------
 
 

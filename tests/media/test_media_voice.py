@@ -291,7 +291,7 @@ def test_a_line_with_another_clock_is_heard_whole(ppm: int) -> None:
             ring.put_stream(0, LONG[at : at + step].tobytes())
             at += step
         frames.append(ring.read(1)[0][0].copy())
-        delays.append((int(ring._newest[0] + ring._timestamp[0]) - int(ring._read[0])) / 8)
+        delays.append((int(ring._newest[0] + ring._timestamp[0]) - ring._reader(0)) / 8)
     sound = g711.ULAW_FLOAT[np.concatenate(frames)]
     assert int(ring.concealed[0]) <= 2
     assert max(delays) < 50
@@ -500,9 +500,9 @@ def test_whatever_comes_the_reader_goes_on_and_the_delay_is_bounded(
         for _ in range(reads):
             tick += 1
             ring.begin_tick(tick)
-            before = ring._read[:2].copy()
+            before = ring._readers(slice(0, 2))
             ulaw, pcm = ring.read(2)
-            moved = ring._read[:2] - before
+            moved = ring._readers(slice(0, 2)) - before
             assert ulaw.shape == pcm.shape == (2, 160)
             assert np.array_equal(pcm, g711.ULAW_FLOAT[ulaw])
             # A frame, and at most a seam or a step onto the border more or less.
