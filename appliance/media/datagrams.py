@@ -39,7 +39,8 @@ class Rows:
     """A packet each: `array` is (capacity, bytes)."""
 
     def __init__(self, capacity: int, width: int) -> None:
-        self.array: g711.Bytes = np.zeros((capacity, width), np.uint8)
+        # Memory that is not written to is not taken: most rows may never be used.
+        self.array: g711.Bytes = np.empty((capacity, width), np.uint8)
         self.base: int = self.array.ctypes.data
         self.words: npt.NDArray[np.uint32] = self.array.view(np.uint32)[:, :3]
         """The headers."""

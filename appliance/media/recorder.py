@@ -1,6 +1,6 @@
 """Recordings: stereo mu-law WAV, the caller left, the agent right, written behind the tick's back.
 
-The engine hands over each recording's audio twice a second, a fifth of them at a time; one writer
+The engine hands over each recording's audio every 0.4 s, a fifth of them at a time; one writer
 thread appends it. Until the file is complete its header leaves the length open, as of a stream: so
 it can be played up to the last flush at any moment, whatever is killed when, and `repair` puts the
 length in.
@@ -34,7 +34,7 @@ from appliance.media.wav import OPEN_LENGTH, STEREO_HEADER_BYTES, stereo_ulaw_he
 log = logging.getLogger("centrala.media")
 
 FLUSH_FRAMES: Final = REEL_TICKS
-"""0.5 s of 20 ms frames, the most that a killed process takes with it."""
+"""0.4 s of 20 ms frames, the most that a killed process takes with it."""
 SYNC_FRAMES: Final = 500
 """Between two fdatasync: a power cut takes 10 s at most. A disk that cannot keep up is not asked to
 before `SYNC_LATEST`: then it takes 30 s."""
@@ -43,10 +43,10 @@ CHECK_S: Final = 1.0
 ROOM_AGAIN: Final = 1.25
 """Recording is allowed again when this many times the reserve is free, so that it does not go on
 and off with every file that somebody deletes."""
-_MAX_QUEUE: Final = 8000
-"""Pieces of at most 0.5 s, 64 MB: 40 s of 100 recordings, 7 s of 600."""
+_MAX_QUEUE: Final = 10_000
+"""Pieces of at most 0.4 s, 64 MB: 40 s of 100 recordings, 7 s of 600."""
 _TOGETHER: Final = 8
-"""Pieces whose sides are brought together at once: faster than one by one, and 64 kB."""
+"""Pieces whose sides are brought together at once: faster than one by one, and 50 kB."""
 _QUIET: Final = np.full((REEL_TICKS, FRAME, 2), g711.ULAW_SILENCE, np.uint8)
 _BYTES_MS: Final = 16
 

@@ -21,8 +21,8 @@ from appliance.media.jitter import FRAME
 from appliance.media.rooms import add
 from appliance.media.slots import room_for, together
 
-REEL_TICKS: Final = 25
-"""0.5 s, the most that a killed process takes with it."""
+REEL_TICKS: Final = 20
+"""0.4 s, the most that a killed process takes with it."""
 TURNS: Final = 5
 """Parts of the strips, each with a tick of its own at which it is handed over."""
 _TURN_TICKS: Final = REEL_TICKS // TURNS
