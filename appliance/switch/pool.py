@@ -590,6 +590,8 @@ class MediaPool:
         match event:
             case p.MediaReady():
                 self.up(process, now)
+            case p.Alive():
+                pass
             case p.MediaStats():
                 self._take_stats(process, event)
             case p.BridgeLive(bridge=bridge):

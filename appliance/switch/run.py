@@ -65,6 +65,7 @@ from appliance.switch.programs import Programs
 from appliance.switch.requests import Unwilling
 from appliance.switch.snapshot import snapshot
 from appliance.switch.sounds import Sounds
+from appliance.switch.watchdog import CHECK_S, Watchdog
 
 log = logging.getLogger("centrala.switch")
 
@@ -117,6 +118,7 @@ class Control:
         self._pool = MediaPool(
             len(media_sockets), PortPool(*link_ports(site.sip.rtp_ports)), _media_setup(site)
         )
+        self._watchdog = Watchdog()
         self._finishing = Finishing(data, lambda: self.site.recording.format)
         self._recording_paths: dict[str, str] = {}
         self._steps: deque[Step] = deque()
@@ -176,6 +178,7 @@ class Control:
             async with asyncio.TaskGroup() as audio:
                 # Stopping in order still needs them, so they outlive everything else.
                 loops = [audio.create_task(self._media_loop(n)) for n in range(len(self._media))]
+                loops.append(audio.create_task(self._watch_media()))
                 try:
                     await self._serve()
                 except asyncio.CancelledError:
@@ -635,13 +638,16 @@ class Control:
                 await client.connect(path, patience=3600)
             except ipc.Disconnected:
                 continue
+            self._watchdog.connected(process)
             self._pool.connected(process)
             self._pass_on()
             async for event in client.events():
+                self._watchdog.heard(process)
                 self._pool.event(process, event, self.clock.now())
                 self._pass_on()
                 if isinstance(event, p.MediaReady) and self._pool.complete:
                     self._push(self.switch.media_up)
+            self._watchdog.gone(process)
             if self._stopping:
                 return
             log.error("media process %d is gone; waiting for it to come back", process)
@@ -649,6 +655,19 @@ class Control:
             self._pass_on()
             left = self._pool.ready
             self._push(partial(self.switch.media_lost, left=left, legs=self._pool.legs_of(process)))
+
+    async def _watch_media(self) -> None:
+        """End media processes that hang; what their death leads to is in `_media_loop`."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(CHECK_S)
+            for process in self._watchdog.check(loop.time()):
+                try:
+                    pid = self._media[process].kill()
+                except PermissionError as error:
+                    log.error("media process %d hangs and cannot be killed: %s", process, error)
+                else:
+                    log.error("media process %d hangs: killed (%s)", process, pid)
 
     # --- clients (the web process) ----------------------------------------------------------
 
