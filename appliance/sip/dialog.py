@@ -3,10 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final, Literal
 
-from appliance.sip.flow import Hop
+from appliance.sip.events import Source, Transport
+from appliance.sip.flow import Flow, Hop
 from appliance.sip.headers import Address, HeaderError, parse_address, split_list
 from appliance.sip.message import Message
+
+_BROKEN: Final = -1
+"""Number of a connection that an earlier process had: none has it now."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedDialog:
+    """What ends an answered call, as it is kept in case this process dies. `at` is UTC ms; `theirs`
+    tells that the peer made the connection."""
+
+    at: int
+    kind: Literal["phone", "trunk"]
+    source: str
+    nat: bool
+    call_id: str
+    local: str
+    remote: str
+    local_tag: str
+    remote_tag: str
+    cseq: int
+    target: str
+    routes: tuple[str, ...]
+    transport: Transport
+    theirs: bool
+    host: str
+    port: int
+    local_host: str
 
 
 @dataclass(slots=True)
@@ -60,6 +89,47 @@ class Dialog:
             hop,
             request.get("contact") or "",
             _routes(response)[::-1],
+        )
+
+    @classmethod
+    def restored(cls, saved: SavedDialog, local_port: int, gap: int) -> Dialog:
+        """The dialog of an earlier process, which may have sent up to `gap` more requests."""
+        flow = Flow(saved.transport, _BROKEN if saved.theirs else 0, saved.local_host, local_port)
+        return cls(
+            saved.call_id,
+            saved.local,
+            saved.remote,
+            saved.local_tag,
+            saved.remote_tag,
+            saved.cseq + gap,
+            0,
+            saved.target,
+            Hop(flow, saved.host, saved.port),
+            "",
+            list(saved.routes),
+        )
+
+    def saved(self, source: Source, nat: bool, now: int) -> SavedDialog:
+        """To be given to `restored` of a later process."""
+        flow = self.hop.flow
+        return SavedDialog(
+            now,
+            source.kind,
+            source.id,
+            nat,
+            self.call_id,
+            self.local,
+            self.remote,
+            self.local_tag,
+            self.remote_tag,
+            self.local_cseq,
+            self.target,
+            tuple(self.routes),
+            flow.transport,
+            flow.connection != 0,
+            self.hop.host,
+            self.hop.port,
+            flow.local_host,
         )
 
     def request(self, method: str, cseq: int | None = None) -> Message:

@@ -184,6 +184,7 @@ class IncomingLeg(Leg):
         if self._body_settled:
             body = ""
         data = self.ctx.respond(self._server, 200, now, self.tag, headers, body)
+        self.keep(now)
         self.await_ack(self._server, data, self._first_offer is None, True, now)
         self.follow_terms(terms, now)
 

@@ -126,6 +126,7 @@ class OutgoingLeg(Leg):
             self._bye(now)
             return
         self.up = True
+        self.keep(now)
         self.note_allow(response)
         self.follow_terms(terms_as_client(response), now)
         session = self._agree(response) if response.body else self.session

@@ -43,7 +43,8 @@ from appliance.media.prompts import PromptStore
 from appliance.media.wav import WavError
 from appliance.sip import events as sip
 from appliance.sip import sdp
-from appliance.sip.endpoint import Endpoint
+from appliance.sip.dialog import SavedDialog
+from appliance.sip.endpoint import Endpoint, Kept
 from appliance.sip.events import PhoneTarget, SipConfig, TrunkConfig, TrunkTarget
 from appliance.sip.registrar import SavedBinding
 from appliance.sip.subscription import SavedSubscription
@@ -59,6 +60,7 @@ from appliance.switch import legs, personal
 from appliance.switch.contacts import load_saved, save
 from appliance.switch.core import Switch
 from appliance.switch.finishing import Finishing
+from appliance.switch.journal import Journal
 from appliance.switch.pool import MediaPool, link_ports
 from appliance.switch.ports import PortPool
 from appliance.switch.programs import Programs
@@ -127,6 +129,10 @@ class Control:
         self._wake = asyncio.Event()
         self._contacts_changed = asyncio.Event()
         self._desks_changed = asyncio.Event()
+        self._dialogs = Journal(data / "dialogs.jsonl", SavedDialog)
+        self._kept: list[Kept] = []
+        """Changes that are yet to be written to `_dialogs`."""
+        self._kept_changed = asyncio.Event()
         self._pins: asyncio.Queue[act.CheckPin] = asyncio.Queue()
         self._unsaved: list[Fact] = []
         self._facts = 0
@@ -173,6 +179,7 @@ class Control:
             self._on_sip,
             clock=self.clock.now,
             tls=await asyncio.to_thread(_tls_context, self.site, self.data),
+            on_kept=self._on_kept,
         )
         try:
             async with asyncio.TaskGroup() as audio:
@@ -207,6 +214,9 @@ class Control:
             watching = load_saved(self.data / "subscriptions.json", SavedSubscription)
             self._endpoint.restore_subscriptions(watching)
             self._endpoint.restore_bindings(load_saved(self.data / "phones.json", SavedBinding))
+            # No call outlives this process: whoever is still in one is told that it is over.
+            self._endpoint.end_dialogs(await asyncio.to_thread(self._dialogs.load))
+            tasks.create_task(self._keep_dialogs())
             tasks.create_task(self._keep_contacts())
             tasks.create_task(self._keep_desks())
             tasks.create_task(self._check_pins())
@@ -334,6 +344,17 @@ class Control:
                 await asyncio.to_thread(save, path, contacts)
                 saved = contacts
 
+    async def _keep_dialogs(self) -> None:
+        """Save how the answered calls could be ended by a later process, as they come and go."""
+        while True:
+            await self._kept_changed.wait()
+            self._kept_changed.clear()
+            await self._write_dialogs()
+
+    async def _write_dialogs(self) -> None:
+        kept, self._kept = self._kept, []
+        await asyncio.to_thread(self._dialogs.write, kept)
+
     async def _keep_desks(self) -> None:
         """Save what people set for themselves whenever it changed."""
         while True:
@@ -379,6 +400,7 @@ class Control:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_RECORDINGS_S):
                 await asyncio.gather(self._endpoint.stop(), self._await_closed(running))
+        await self._write_dialogs()
         await self._append([last])
 
     async def _await_closed(self, recordings: set[str]) -> None:
@@ -621,6 +643,10 @@ class Control:
             replaced = self._sip_names.get(event.replaces, event.replaces)
             event = dataclasses.replace(event, replaces=replaced)
         self._push(lambda now: self.switch.handle(event, now))
+
+    def _on_kept(self, changes: list[Kept]) -> None:
+        self._kept += changes
+        self._kept_changed.set()
 
     def _on_media(self, event: p.Event) -> None:
         if isinstance(event, p.PeerAnswer):
