@@ -12,10 +12,9 @@ import contextlib
 import dataclasses
 import functools
 import logging
-import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -31,7 +30,6 @@ from appliance.events import (
     RecordingEnded,
     RecordingStarted,
 )
-from appliance.ivr.linter import usable
 from appliance.ledger.errors import LedgerFull
 from appliance.ledger.reader import Reader
 from appliance.ledger.retention import delete_expired, kept_since
@@ -45,26 +43,24 @@ from appliance.sip import events as sip
 from appliance.sip import sdp
 from appliance.sip.dialog import SavedDialog
 from appliance.sip.endpoint import Endpoint, Kept
-from appliance.sip.events import PhoneTarget, SipConfig, TrunkConfig, TrunkTarget
+from appliance.sip.events import PhoneTarget, TrunkTarget
 from appliance.sip.registrar import SavedBinding
 from appliance.sip.subscription import SavedSubscription
-from appliance.site.effect import at_start, effective
-from appliance.site.history import HISTORY, NothingBefore, SiteHistory, Stale
-from appliance.site.load import parse
 from appliance.site.model import Site
-from appliance.site.problems import SiteError
 from appliance.site.secrets import Secrets, SecretsError
 from appliance.site.sounds import used_sounds
 from appliance.switch import actions as act
 from appliance.switch import legs, personal
 from appliance.switch.contacts import load_saved, save
 from appliance.switch.core import Switch
+from appliance.switch.document import SiteDocument
 from appliance.switch.finishing import Finishing
 from appliance.switch.journal import Journal
 from appliance.switch.pool import MediaPool, link_ports
 from appliance.switch.ports import PortPool
 from appliance.switch.programs import Programs
 from appliance.switch.requests import Unwilling
+from appliance.switch.setup import media_setup, sip_config, tls_context
 from appliance.switch.snapshot import snapshot
 from appliance.switch.sounds import Sounds
 from appliance.switch.watchdog import CHECK_S, Watchdog
@@ -85,8 +81,6 @@ GONE_MS: Final = 2 * DAY_MS
 CONTACTS_S: Final = 30.0
 """Refreshed registrations reach the file this often."""
 PEER_TIMEOUT_S: Final = 8.0
-PROMPTS_S: Final = 10.0
-"""What a changed document says is spoken before it holds, if that takes no longer."""
 STOP_RECORDINGS_S: Final = 3.0
 
 Step = Callable[[int], None]
@@ -105,11 +99,9 @@ class Control:
         control_socket: Path,
         document: Path | None = None,
     ) -> None:
-        self.site = site
         self.data = data
-        self._history = None if document is None else SiteHistory(document, data / HISTORY, usable)
-        self._reforming = asyncio.Lock()
         self.clock = Clock()
+        self._document = SiteDocument(site, data, document, self.clock, self._note_change)
         boot = _base36(self.clock.now())
         self._ids = 0
         self._boot = boot
@@ -118,7 +110,7 @@ class Control:
         self._control_socket = control_socket
         self._media = [MediaClient() for _ in media_sockets]
         self._pool = MediaPool(
-            len(media_sockets), PortPool(*link_ports(site.sip.rtp_ports)), _media_setup(site)
+            len(media_sockets), PortPool(*link_ports(site.sip.rtp_ports)), media_setup(site)
         )
         self._watchdog = Watchdog()
         self._finishing = Finishing(data, lambda: self.site.recording.format)
@@ -149,6 +141,11 @@ class Control:
         self._stopping = False
         self._prompts_ready = False
 
+    @property
+    def site(self) -> Site:
+        """The document that holds."""
+        return self._document.site
+
     def _new_id(self, prefix: str) -> str:
         self._ids += 1
         return f"{prefix}{self._boot}-{self._ids}"
@@ -162,8 +159,7 @@ class Control:
         secrets = Secrets.load(self.data / "secrets.toml")
         if secrets.ensure(self.site):
             secrets.save()
-        if self._history is not None:
-            await asyncio.to_thread(self._history.notice, self.clock.now())
+        await self._document.start()
         self._ledger = await Ledger.open(
             self.data / "ledger.db", self.clock.now(), repair=self._repair
         )
@@ -175,10 +171,10 @@ class Control:
         await self._remember_messages()
         personal.restore(self.switch.w, load_saved(self.data / "desks.json", personal.SavedDesk))
         self._endpoint = Endpoint(
-            _sip_config(self.site, secrets),
+            sip_config(self.site, secrets),
             self._on_sip,
             clock=self.clock.now,
-            tls=await asyncio.to_thread(_tls_context, self.site, self.data),
+            tls=await asyncio.to_thread(tls_context, self.site, self.data),
             on_kept=self._on_kept,
         )
         try:
@@ -203,6 +199,7 @@ class Control:
             self._sounds = Sounds(
                 PromptStore(self.data), self.data, tasks, self._send_media, self._on_media
             )
+            self._document.serve(self.switch, self._endpoint, self._sounds, self._settle, tasks)
             tasks.create_task(self._warm())
             tasks.create_task(self._mark_alive())
             tasks.create_task(self._delete_old_recordings())
@@ -527,7 +524,7 @@ class Control:
             now=self.clock.now(),
             ready=self._health().status != "starting",
             facts=self._facts,
-            version=0 if self._history is None else self._history.newest,
+            version=self._document.version,
         )
 
     def _health(self) -> live.Health:
@@ -711,7 +708,7 @@ class Control:
                         case live.AgentPeer():
                             tasks.create_task(self._offer_peer(message))
                         case live.ChangeSite() | live.UndoSite():
-                            tasks.create_task(self._change_site(message))
+                            tasks.create_task(self._document.change(message))
                         case live.TakeSound() | live.DropSound():
                             tasks.create_task(self._change_sound(message))
                         case _:
@@ -732,66 +729,20 @@ class Control:
 
         return step
 
-    async def _change_site(self, message: ipc.Incoming) -> None:
-        """Make another document hold, or the one before."""
-        request, history = message.body, self._history
-        if history is None:
-            message.refuse("This box runs without a file of its site document.")
-            return
-        async with self._reforming:
-            now = self.clock.now()
-            try:
-                if isinstance(request, live.ChangeSite):
-                    version = await asyncio.to_thread(
-                        history.save, request.text, request.author, now, request.base
-                    )
-                else:
-                    version = await asyncio.to_thread(history.undo, request.author, now)
-                wanted = parse(history.text(version.number) or "")
-                waits = at_start(self.site, wanted)
-                await self._hold(effective(self.site, wanted), waits)
-            except SiteError as error:
-                message.refuse(str(error))
-            except Stale:
-                message.refuse("Somebody else changed the document meanwhile. Load it again.")
-            except NothingBefore:
-                message.refuse("There is nothing to take back.")
-            except OSError as error:
-                log.error("the site document cannot be changed: %s", error)
-                message.refuse(f"The document cannot be taken into use: {error.strerror}.")
-            else:
-                log.warning("site document version %d by %s", version.number, version.author)
-                message.reply(live.SiteChanged(version.number, tuple(waits)))
-
-    async def _hold(self, site: Site, waits: list[str]) -> None:
-        """From here on this document holds: words first, so that nobody hears a gap."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PROMPTS_S):
-                await self._sounds.first(site)
-        secrets = await asyncio.to_thread(Secrets.load, self.data / "secrets.toml")
-        if secrets.ensure(site):
-            await asyncio.to_thread(secrets.save)
-        await self._endpoint.reconfigure(_sip_config(site, secrets))
-        self.site = site
+    async def _settle(self, step: Step) -> None:
+        """Take a step; returns when its facts are on disk."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def step(now: int) -> None:
-            self.switch.reform(site, now)
-            if waits:
-                self.switch.w.alarm(
-                    "site",
-                    "info",
-                    "A change waits for the next start",
-                    f"Not in use yet: {', '.join(waits[:10])}.",
-                    "Restart the box when nobody is on the phone.",
-                )
-            else:
-                self.switch.w.clear("site")
-            self._replies.append(lambda: done.set_result(None))
+        def tell() -> None:
+            if not done.done():
+                done.set_result(None)
 
-        self._push(step)
+        def both(now: int) -> None:
+            step(now)
+            self._replies.append(tell)
+
+        self._push(both)
         await done
-        self._tasks.create_task(self._sounds.rest(site))
 
     async def _change_sound(self, message: ipc.Incoming) -> None:
         """Take a sound into use or out of it."""
@@ -841,73 +792,6 @@ class Control:
                 message.reply(live.PeerSdp(answer.sdp))
         finally:
             self._offers.pop(ref, None)
-
-
-def _tls_context(site: Site, data: Path) -> ssl.SSLContext | None:
-    """Our side of SIP over TLS; None when the site wants none."""
-    if not site.sip.tls:
-        return None
-    # Cryptography is a large library that a box without TLS does without.
-    from appliance.certificate import ensure_certificate
-
-    certificate, key = ensure_certificate(data / "tls", site.web.hosts, datetime.now(UTC))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context
-
-
-def _media_setup(site: Site) -> p.Setup:
-    return p.Setup(
-        lines=tuple(
-            p.LineSetup(
-                line_id,
-                "modem",
-                site.office.country,
-                {
-                    "device": line.device,
-                    "profile": line.profile,
-                    "cid_wait_s": str(line.cid_wait_s),
-                },
-            )
-            for line_id, line in site.lines.items()
-            if line.kind == "modem"
-        ),
-        country=site.office.country,
-    )
-
-
-def _sip_config(site: Site, secrets: Secrets) -> SipConfig:
-    return SipConfig(
-        host=site.sip.host,
-        port=site.sip.port,
-        udp=site.sip.udp,
-        tcp=site.sip.tcp,
-        realm=site.sip.realm,
-        tls=site.sip.tls,
-        tls_port=site.sip.tls_port,
-        sha256=site.sip.sha256,
-        phones={
-            extension: secret
-            for extension in site.phones
-            if (secret := secrets.phone(extension)) is not None
-        },
-        tls_only=frozenset(e for e, phone in site.phones.items() if phone.srtp == "required"),
-        trunks={
-            trunk_id: TrunkConfig(
-                host=trunk.host,
-                port=trunk.port,
-                transport=trunk.transport,
-                username=trunk.username,
-                secret=secrets.trunk(trunk_id),
-                registration=trunk.registration,
-                identity=trunk.identity,
-                verify=trunk.verify,
-                tls_only=trunk.srtp == "required",
-            )
-            for trunk_id, trunk in site.lines.items()
-            if trunk.kind == "trunk"
-        },
-    )
 
 
 def _base36(number: int) -> str:
