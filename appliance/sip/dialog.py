@@ -12,12 +12,16 @@ from appliance.sip.message import Message
 
 _BROKEN: Final = -1
 """Number of a connection that an earlier process had: none has it now."""
+_OF_AN_INVITE: Final = ("via", "from", "to", "call-id", "cseq", "contact", "max-forwards")
+"""What its CANCEL, or its refusal, repeats."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedDialog:
-    """What ends an answered call, as it is kept in case this process dies. `at` is UTC ms; `theirs`
-    tells that the peer made the connection."""
+    """What ends a call, as it is kept in case this process dies. `at` is UTC ms; `theirs` tells
+    that the peer made the connection. Of a call that is not answered yet there is `invite`, the
+    header of its INVITE (`ours` or the peer's), and of the dialog nothing but `local_tag` and
+    `target`."""
 
     at: int
     kind: Literal["phone", "trunk"]
@@ -36,6 +40,44 @@ class SavedDialog:
     host: str
     port: int
     local_host: str
+    invite: str = ""
+    ours: bool = False
+
+    def hop(self, local_port: int) -> Hop:
+        """Where its peer was."""
+        connection = _BROKEN if self.theirs else 0
+        return Hop(
+            Flow(self.transport, connection, self.local_host, local_port), self.host, self.port
+        )
+
+
+def saved_invite(
+    request: Message, hop: Hop, source: Source, nat: bool, tag: str, ours: bool, now: int
+) -> SavedDialog:
+    """A call that is not answered yet."""
+    headers = [pair for pair in request.headers if pair[0] in _OF_AN_INVITE]
+    head = Message(request.method, request.uri, headers=headers).encode()
+    return SavedDialog(
+        now,
+        source.kind,
+        source.id,
+        nat,
+        "",
+        "",
+        "",
+        tag,
+        "",
+        0,
+        request.uri,
+        (),
+        hop.flow.transport,
+        hop.flow.connection != 0,
+        hop.host,
+        hop.port,
+        hop.flow.local_host,
+        head.decode("utf-8", "surrogateescape"),
+        ours,
+    )
 
 
 @dataclass(slots=True)
@@ -94,7 +136,6 @@ class Dialog:
     @classmethod
     def restored(cls, saved: SavedDialog, local_port: int, gap: int) -> Dialog:
         """The dialog of an earlier process, which may have sent up to `gap` more requests."""
-        flow = Flow(saved.transport, _BROKEN if saved.theirs else 0, saved.local_host, local_port)
         return cls(
             saved.call_id,
             saved.local,
@@ -104,7 +145,7 @@ class Dialog:
             saved.cseq + gap,
             0,
             saved.target,
-            Hop(flow, saved.host, saved.port),
+            saved.hop(local_port),
             "",
             list(saved.routes),
         )

@@ -138,6 +138,7 @@ class IncomingLeg(Leg):
         if self._server.final:
             return
         assert self.dialog is not None
+        self.keep_invite(self._server.request, self._server.hop, False, now)
         headers = [("contact", self.dialog.contact), *self._record_route()]
         if self._reliable:
             if self._first_offer is None:

@@ -21,7 +21,7 @@ from typing import Final
 
 from appliance.sip import sdp
 from appliance.sip.context import Context, is_address
-from appliance.sip.dialog import Dialog
+from appliance.sip.dialog import Dialog, saved_invite
 from appliance.sip.events import (
     Digit,
     Event,
@@ -211,6 +211,13 @@ class Leg:
         if self.kept:
             self.kept = False
             self.ctx.kept.append((self.tag, None))
+
+    def keep_invite(self, request: Message, hop: Hop, ours: bool, now: int) -> None:
+        """It rings: from now on its peer must not be left alone with that."""
+        if not self.kept:
+            self.kept = True
+            saved = saved_invite(request, hop, self.source, self.nat, self.tag, ours, now)
+            self.ctx.kept.append((self.tag, saved))
 
     def keep(self, now: int) -> None:
         """The call is answered: from now on its peer must not be left alone with it."""

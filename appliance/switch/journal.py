@@ -58,7 +58,7 @@ class Journal(Generic[T]):
         self._written = len(lines)
         self._ill = bool(data) and not data.endswith(b"\n")
         for line in lines:
-            with contextlib.suppress(msgspec.DecodeError):
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
                 self._take(*self._lines.decode(line))
         return list(self._alive.values())
 
@@ -70,9 +70,15 @@ class Journal(Generic[T]):
     def _write(self, changes: Iterable[tuple[str, T | None]]) -> None:
         data, known = b"", self._written
         for key, value in changes:
-            if value is not None or key in self._alive:
-                data += msgspec.json.encode((key, value)) + b"\n"
-                self._written += 1
+            if value is None and key not in self._alive:
+                continue
+            try:
+                line = msgspec.json.encode((key, value)) + b"\n"
+            except UnicodeEncodeError:
+                # What a stranger wrote may be no text; it is not worth more than the others.
+                continue
+            data += line
+            self._written += 1
             self._take(key, value)
         if self._written == known:
             return

@@ -9,6 +9,7 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import numpy as np
@@ -220,8 +221,7 @@ async def test_the_peers_of_calls_are_told_when_control_died(
         killed = asyncio.get_running_loop().time()
 
         async def closed(phone: Baresip) -> float:
-            while not any(event.get("type") == "CALL_CLOSED" for event in phone.events):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+            await reports(phone, "CALL_CLOSED")
             return asyncio.get_running_loop().time() - killed
 
         async def hung_up() -> float:
@@ -234,6 +234,42 @@ async def test_the_peers_of_calls_are_told_when_control_died(
         async with asyncio.timeout(5):
             while _alive(kept):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
+
+
+async def test_phones_stop_ringing_when_control_died(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    async with Box(tmp_path, free_port, simulator=False) as box:
+
+        def phone(extension: str) -> AbstractAsyncContextManager[Baresip]:
+            account = (
+                f"<sip:{extension}@127.0.0.1:{box.sip_port}>;auth_pass={box.secret(extension)}"
+                ";regint=600;answermode=manual;audio_codecs=pcmu"
+            )
+            ports = (free_port(), free_port(), free_port())
+            return baresip(tmp_path / f"p{extension}", account, *ports)
+
+        async with phone("101") as caller, phone("102") as called:
+            await box.state(lambda s: all(p.registered for p in s.phones))
+            await caller.do("dial", f"sip:203@127.0.0.1:{box.sip_port}")
+            await reports(caller, "CALL_RINGING")
+            await reports(called, "CALL_INCOMING")
+            kept = box.places.data / "dialogs.jsonl"
+            async with asyncio.timeout(5):
+                while not kept.exists() or len(_alive(kept)) < 2:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            box.kill("control")
+            await reports(caller, "CALL_CLOSED")
+            await reports(called, "CALL_CLOSED")
+            async with asyncio.timeout(5):
+                while _alive(kept):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+
+
+async def reports(phone: Baresip, kind: str) -> None:
+    async with asyncio.timeout(20):
+        while not any(event.get("type") == kind for event in phone.events):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
 
 
 def _alive(journal: Path) -> list[str]:

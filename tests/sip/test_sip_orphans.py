@@ -126,12 +126,18 @@ def test_one_who_was_called_is_told_too_by_a_higher_number_than_any_before() -> 
     assert new.to[-1] == ("192.0.2.12", 5060)
 
 
-def test_nothing_is_kept_of_calls_that_are_over_or_were_never_answered() -> None:
+def test_nothing_is_kept_of_calls_that_are_over_or_never_rang() -> None:
     box = Kept()
     box.feed(request("INVITE", body=OFFER, call_id="c0"))
-    box.do("ring", box.last(Incoming).call)
     assert box.kept == {}
+    box.do("ring", box.last(Incoming).call)
+    assert len(box.kept) == 1
     box.do("hangup", box.last(Incoming).call)
+    assert box.kept == {}
+    invite = ringing(box)
+    assert len(box.kept) == 1
+    box.feed(reply(invite, 486))
+    assert box.kept == {}
     first = incoming(box)
     second, _ = outgoing(box)
     assert len(box.kept) == 2
@@ -159,6 +165,64 @@ def test_the_newest_place_of_a_peer_that_moved_is_kept() -> None:
     assert statuses(old.feed(text)) == [200]
     [bye] = ended(old.next())
     assert bye.uri == "sip:0701@192.0.2.99:5060"
+
+
+def ringing(box: Box) -> Message:
+    """A call by the trunk that rings there: our INVITE."""
+    box.core.invite(
+        TrunkTarget("gw", "0123"), "200", None, lambda host: sdp.make_offer(host, 30000), box.now
+    )
+    box._take()
+    invite = box.sent[-1]
+    box.feed(reply(invite, 180))
+    return invite
+
+
+def test_a_phone_that_rings_is_told_to_stop() -> None:
+    old = Kept()
+    invite = ringing(old)
+    new = old.next()
+    [cancel] = ended(new)
+    assert (cancel.method, cancel.uri) == ("CANCEL", invite.uri)
+    for name in ("via", "from", "to", "call-id"):
+        assert cancel.get(name) == invite.get(name)
+    assert cancel.cseq == invite.cseq
+    assert new.to[-1] == TRUNK
+    new.feed(reply(cancel, 200))
+    [ack] = new.feed(reply(invite, 487))
+    assert (ack.method, ack.get("via")) == ("ACK", invite.get("via"))
+    assert new.kept == {}
+    assert new.core.stats().dialogs == 0
+    new.wait(33_000)
+    assert new.core.stats().timers == new.core.stats().transactions == 0
+
+
+def test_one_that_was_picked_up_meanwhile_is_hung_up() -> None:
+    old = Kept()
+    invite = ringing(old)
+    new = old.next()
+    ended(new)
+    answers = new.feed(reply(invite, 200, body=OFFER))
+    assert methods(answers) == ["ACK", "BYE"]
+    assert methods(new.feed(reply(invite, 200, body=OFFER))) == ["ACK"]
+    new.feed(reply(answers[-1], 200))
+    assert new.kept == {}
+
+
+def test_a_caller_who_hears_it_ring_is_refused() -> None:
+    old = Kept()
+    old.feed(request("INVITE", body=OFFER))
+    [rings] = old.do("ring", old.last(Incoming).call)
+    new = old.next()
+    [refused] = ended(new)
+    assert (refused.status, refused.to_tag) == (503, rings.to_tag)
+    assert refused.get("via") == rings.get("via")
+    assert new.kept == {}
+    # Again until it is acknowledged.
+    assert statuses(new.wait(600)) == [503]
+    new.feed(request("ACK", to_tag=refused.to_tag, branch="z9hG4bK-c1-1-INVITE"))
+    assert statuses(new.wait(40_000)) == []
+    assert new.core.stats().timers == new.core.stats().transactions == 0
 
 
 def test_a_peer_that_asks_for_a_password_gets_it() -> None:

@@ -70,6 +70,13 @@ def test_an_end_without_a_begin_is_not_written(tmp_path: Path) -> None:
     assert not (tmp_path / "calls").exists()
 
 
+def test_what_is_no_text_is_left_out_and_harms_nothing(tmp_path: Path) -> None:
+    book = journal(tmp_path / "calls")
+    book.write([("a", Call("\udc80", 1)), ("b", Call("2", 2)), ("a", None)])
+    (tmp_path / "calls").open("ab").write(b'["c",{"number":"\xff","at":1}]\n')
+    assert journal(tmp_path / "calls").load() == [Call("2", 2)]
+
+
 def test_only_its_user_may_read_it(tmp_path: Path) -> None:
     journal(tmp_path / "calls").write([("a", Call("1", 1))])
     assert (tmp_path / "calls").stat().st_mode & 0o777 == 0o600
