@@ -264,6 +264,16 @@ async def test_phones_stop_ringing_when_control_died(
             async with asyncio.timeout(5):
                 while _alive(kept):  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
+            # A process that ends in order leaves nothing to be done.
+            await box.office.wait_ready()
+            called.events.clear()
+            await caller.do("dial", f"sip:203@127.0.0.1:{box.sip_port}")
+            await reports(called, "CALL_INCOMING")
+            control = box.office.processes["control"]
+            control.terminate()
+            await control.wait()
+            assert _alive(kept) == []
+            await reports(called, "CALL_CLOSED")
 
 
 async def reports(phone: Baresip, kind: str) -> None:
