@@ -11,6 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, Final
@@ -161,6 +163,17 @@ class Connection:
         for future in self._waiting.values():
             if not future.done():
                 future.set_exception(Disconnected())
+
+    def peer_pid(self) -> int | None:
+        """The process at the other end, of a listener the one that listens; None when the system
+        does not say (unix(7), `SO_PEERCRED`)."""
+        sock = self._writer.get_extra_info("socket")
+        if self.closed or sock is None:
+            return None
+        size = struct.calcsize("3i")
+        said = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+        pid, _, _ = struct.unpack("3i", said)
+        return int(pid) or None
 
     async def drain(self) -> None:
         with contextlib.suppress(ConnectionError):

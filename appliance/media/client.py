@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -44,6 +47,21 @@ class MediaClient:
         """Wait until what was sent is out of this process's buffers."""
         if self._connection is not None:
             await self._connection.drain()
+
+    def kill(self) -> int | None:
+        """kill -9 whoever listens at the other end; `events` then ends. Returns its pid, None when
+        that is not known or it is this very process.
+
+        Raises PermissionError.
+        """
+        pid = None if self._connection is None else self._connection.peer_pid()
+        self.close()
+        if pid == os.getpid():
+            return None
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return pid
 
     def close(self) -> None:
         if self._connection is not None:

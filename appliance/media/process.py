@@ -644,6 +644,10 @@ class MediaProcess:
             now = self._loop.time()
             # Half a second of grace: sleeps are never exact.
             if not self._ticking and now - said < IDLE_STATS_S - STATS_S / 2:
+                self._post(protocol.Alive())
+                continue
+            if self._ticking and not self._work:
+                # Calls and no tick that ended: whoever watches is not told that all is well.
                 continue
             said = now
             work, self._work = self._work, []

@@ -467,8 +467,12 @@ class LegQuality(Message, frozen=True, tag=True):
     """The audio is encrypted on its way."""
 
 
+class Alive(Message, frozen=True, tag=True):
+    """Each second in which `MediaStats` is not due: who says nothing for long is taken to hang."""
+
+
 class MediaStats(Message, frozen=True, tag=True):
-    """Once a second while there are legs, every 5 s without."""
+    """Once a second while there are legs and ticks end, every 5 s without legs."""
 
     legs: int
     recordings: int
@@ -527,5 +531,6 @@ Event = (
     | PeerAnswer
     | PeerState
     | LegQuality
+    | Alive
     | MediaStats
 )

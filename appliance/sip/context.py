@@ -13,6 +13,7 @@ from appliance.sip.timers import Timers
 from appliance.sip.transaction import Server, Transactions
 
 if TYPE_CHECKING:
+    from appliance.sip.dialog import SavedDialog
     from appliance.sip.incoming import IncomingLeg
     from appliance.sip.leg import Leg
     from appliance.sip.outgoing import OutgoingCall
@@ -41,6 +42,8 @@ class Context:
         """Legs by our tag, until their last transaction is over."""
         self.calls: dict[str, IncomingLeg | OutgoingCall] = {}
         """Calls by key, as long as the switch may speak of them."""
+        self.kept: list[tuple[str, SavedDialog | None]] = []
+        """How answered calls are ended after a crash: by our tag, None when one is over."""
         self.transactions = Transactions(self.timers, self.send, self.token)
         self.background = Transactions(Timers(), self.send, self.token)
         """Those of trunks, apart, so that nothing is left of the others when no call is."""

@@ -25,7 +25,7 @@ from appliance.sip.context import (
     is_symmetric,
     stamp_via,
 )
-from appliance.sip.dialog import target_of
+from appliance.sip.dialog import SavedDialog, target_of
 from appliance.sip.events import (
     Event,
     Failed,
@@ -45,6 +45,7 @@ from appliance.sip.headers import HeaderError, number_of, quote_string
 from appliance.sip.incoming import IncomingLeg
 from appliance.sip.leg import Leg
 from appliance.sip.message import REASONS, Message, MessageError, body_of, parse
+from appliance.sip.orphans import Orphans
 from appliance.sip.outgoing import OutgoingCall, OutgoingLeg
 from appliance.sip.register import TrunkClient
 from appliance.sip.registrar import Registrar, SavedBinding
@@ -91,6 +92,7 @@ class Core:
         self._trunks: dict[str, TrunkClient] = {}
         self._admission = Admission(self._ctx, self._trunks)
         self._subscriptions = Subscriptions(self._ctx, self._find_phone, self._registrar.contacts)
+        self._orphans = Orphans(self._ctx, self._find_phone, self._credentials_of, self._knows_name)
         self._stopping = False
         self._set_trunks(now)
 
@@ -133,6 +135,16 @@ class Core:
         events, self._ctx.events = self._ctx.events, []
         return events
 
+    def take_kept(self) -> list[tuple[str, SavedDialog | None]]:
+        """What has changed since the last look about how answered calls are to be ended: by our
+        tag, None when one is over. To be given to `end_dialogs` of a later process."""
+        kept, self._ctx.kept = self._ctx.kept, []
+        return kept
+
+    def end_dialogs(self, saved: Iterable[SavedDialog], now: int) -> None:
+        """Tell the peers of an earlier process that its calls are over."""
+        self._orphans.end(saved, now)
+
     def closed(self, connection: int, now: int) -> None:
         """A TCP connection is gone: so are the contacts that came by it and what waits on it."""
         self._ctx.connections.discard(connection)
@@ -158,6 +170,7 @@ class Core:
         client = self._trunks.get(trunk)
         if client is not None:
             client.resolved(addresses, now)
+            self._orphans.look_again(now)
 
     def names(self) -> dict[str, str]:
         """Trunk -> host name, of those trunks whose host wants resolving."""
@@ -473,6 +486,7 @@ class Core:
             count = len(self._registrar.contacts(extension))
             self._ctx.emit(Registered(extension, count, outcome.fresh))
             self._subscriptions.registered(extension, outcome.fresh, now)
+            self._orphans.look_again(now)
         if outcome.gone:
             self._ctx.emit(Unregistered(extension))
 
@@ -583,6 +597,14 @@ class Core:
         if same:
             return same[0].hop
         return bindings[0].hop if len(bindings) == 1 else None
+
+    def _credentials_of(self, trunk: str) -> tuple[str, str] | None:
+        client = self._trunks.get(trunk)
+        return None if client is None else client.credentials
+
+    def _knows_name(self, trunk: str, host: str) -> bool:
+        client = self._trunks.get(trunk)
+        return client is None or host in client.addresses
 
     def saved_bindings(self) -> list[SavedBinding]:
         """Contacts worth keeping over a restart."""

@@ -3,10 +3,81 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final, Literal
 
-from appliance.sip.flow import Hop
+from appliance.sip.events import Source, Transport
+from appliance.sip.flow import Flow, Hop
 from appliance.sip.headers import Address, HeaderError, parse_address, split_list
 from appliance.sip.message import Message
+
+_BROKEN: Final = -1
+"""Number of a connection that an earlier process had: none has it now."""
+_OF_AN_INVITE: Final = ("via", "from", "to", "call-id", "cseq", "contact", "max-forwards")
+"""What its CANCEL, or its refusal, repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedDialog:
+    """What ends a call, as it is kept in case this process dies. `at` is UTC ms; `theirs` tells
+    that the peer made the connection. Of a call that is not answered yet there is `invite`, the
+    header of its INVITE (`ours` or the peer's), and of the dialog nothing but `local_tag` and
+    `target`."""
+
+    at: int
+    kind: Literal["phone", "trunk"]
+    source: str
+    nat: bool
+    call_id: str
+    local: str
+    remote: str
+    local_tag: str
+    remote_tag: str
+    cseq: int
+    target: str
+    routes: tuple[str, ...]
+    transport: Transport
+    theirs: bool
+    host: str
+    port: int
+    local_host: str
+    invite: str = ""
+    ours: bool = False
+
+    def hop(self, local_port: int) -> Hop:
+        """Where its peer was."""
+        connection = _BROKEN if self.theirs else 0
+        return Hop(
+            Flow(self.transport, connection, self.local_host, local_port), self.host, self.port
+        )
+
+
+def saved_invite(
+    request: Message, hop: Hop, source: Source, nat: bool, tag: str, ours: bool, now: int
+) -> SavedDialog:
+    """A call that is not answered yet."""
+    headers = [pair for pair in request.headers if pair[0] in _OF_AN_INVITE]
+    head = Message(request.method, request.uri, headers=headers).encode()
+    return SavedDialog(
+        now,
+        source.kind,
+        source.id,
+        nat,
+        "",
+        "",
+        "",
+        tag,
+        "",
+        0,
+        request.uri,
+        (),
+        hop.flow.transport,
+        hop.flow.connection != 0,
+        hop.host,
+        hop.port,
+        hop.flow.local_host,
+        head.decode("utf-8", "surrogateescape"),
+        ours,
+    )
 
 
 @dataclass(slots=True)
@@ -60,6 +131,46 @@ class Dialog:
             hop,
             request.get("contact") or "",
             _routes(response)[::-1],
+        )
+
+    @classmethod
+    def restored(cls, saved: SavedDialog, local_port: int, gap: int) -> Dialog:
+        """The dialog of an earlier process, which may have sent up to `gap` more requests."""
+        return cls(
+            saved.call_id,
+            saved.local,
+            saved.remote,
+            saved.local_tag,
+            saved.remote_tag,
+            saved.cseq + gap,
+            0,
+            saved.target,
+            saved.hop(local_port),
+            "",
+            list(saved.routes),
+        )
+
+    def saved(self, source: Source, nat: bool, now: int) -> SavedDialog:
+        """To be given to `restored` of a later process."""
+        flow = self.hop.flow
+        return SavedDialog(
+            now,
+            source.kind,
+            source.id,
+            nat,
+            self.call_id,
+            self.local,
+            self.remote,
+            self.local_tag,
+            self.remote_tag,
+            self.local_cseq,
+            self.target,
+            tuple(self.routes),
+            flow.transport,
+            flow.connection != 0,
+            self.hop.host,
+            self.hop.port,
+            flow.local_host,
         )
 
     def request(self, method: str, cseq: int | None = None) -> Message:

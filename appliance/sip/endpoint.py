@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from appliance.sip.core import Core, MakeOffer, Stats
+from appliance.sip.dialog import SavedDialog
 from appliance.sip.events import Event, SipConfig, Target
 from appliance.sip.flow import Flow, Hop
 from appliance.sip.registrar import SavedBinding
@@ -38,6 +39,7 @@ MAX_HELD: Final = 64
 """Messages that wait for one connection to open."""
 
 
+Kept = tuple[str, SavedDialog | None]
 _Way = tuple[str, str, int]
 """Transport, host and port."""
 
@@ -71,14 +73,17 @@ class Endpoint:
         clock: Callable[[], int] | None = None,
         tls: ssl.SSLContext | None = None,
         trust: ssl.SSLContext | None = None,
+        on_kept: Callable[[list[Kept]], None] | None = None,
     ) -> None:
         """`tls` is our side of connections that come in by TLS, with the box's certificate;
         without it none do. `trust` decides about the certificates of trunks; the system's
-        authorities if not given."""
+        authorities if not given. `on_kept` is told from inside of commands how each answered call
+        could be ended by a later process, and when it is over; see `end_dialogs`."""
         self._config = config
         self._tls = tls
         self._trust = trust
         self._on_event = on_event
+        self._on_kept = on_kept
         self._clock = clock or system_clock()
         self._core = Core(config, secrets.token_bytes, self._route, self._clock())
         self._events: deque[Event] = deque()
@@ -206,6 +211,12 @@ class Endpoint:
         self._core.restore_bindings(saved, self._clock())
         self._flush()
 
+    def end_dialogs(self, saved: Iterable[SavedDialog]) -> None:
+        """Tell the peers of an earlier process that died that its calls are over. Call after
+        `restore_bindings`."""
+        self._core.end_dialogs(saved, self._clock())
+        self._flush()
+
     def saved_subscriptions(self) -> list[SavedSubscription]:
         """To be given to `restore_subscriptions` of a later process."""
         return self._core.saved_subscriptions()
@@ -288,6 +299,9 @@ class Endpoint:
         """Send what the core wants sent, plan its next deadline, have its events delivered."""
         for hop, data in self._core.take_output():
             self._send(hop, data)
+        kept = self._core.take_kept()
+        if kept and self._on_kept is not None:
+            self._on_kept(kept)
         self._events.extend(self._core.take_events())
         if self._events and not self._delivering and not self._scheduled and not self._closed:
             self._scheduled = True

@@ -138,6 +138,7 @@ class IncomingLeg(Leg):
         if self._server.final:
             return
         assert self.dialog is not None
+        self.keep_invite(self._server.request, self._server.hop, False, now)
         headers = [("contact", self.dialog.contact), *self._record_route()]
         if self._reliable:
             if self._first_offer is None:
@@ -184,6 +185,7 @@ class IncomingLeg(Leg):
         if self._body_settled:
             body = ""
         data = self.ctx.respond(self._server, 200, now, self.tag, headers, body)
+        self.keep(now)
         self.await_ack(self._server, data, self._first_offer is None, True, now)
         self.follow_terms(terms, now)
 

@@ -21,7 +21,7 @@ from typing import Final
 
 from appliance.sip import sdp
 from appliance.sip.context import Context, is_address
-from appliance.sip.dialog import Dialog
+from appliance.sip.dialog import Dialog, saved_invite
 from appliance.sip.events import (
     Digit,
     Event,
@@ -76,16 +76,18 @@ class Leg:
         source: Source,
         credentials: tuple[str, str] | None,
         nat: bool,
+        tag: str = "",
     ) -> None:
         self.ctx = ctx
         self.key = key
         self.source = source
         self.nat = nat
-        self.tag = ctx.token()
+        self.tag = tag or ctx.token()
         self.dialog: Dialog | None = None
         self.session: Session | None = None
         self.up = False
         self.ended = False
+        self.kept = False
         self.sdp = ""
         self._credentials = credentials
         self._sdp_id = int.from_bytes(ctx.entropy(4), "big")
@@ -206,6 +208,22 @@ class Leg:
         """Nothing of the leg remains."""
         self._settle()
         self.ctx.legs.pop(self.tag, None)
+        if self.kept:
+            self.kept = False
+            self.ctx.kept.append((self.tag, None))
+
+    def keep_invite(self, request: Message, hop: Hop, ours: bool, now: int) -> None:
+        """It rings: from now on its peer must not be left alone with that."""
+        if not self.kept:
+            self.kept = True
+            saved = saved_invite(request, hop, self.source, self.nat, self.tag, ours, now)
+            self.ctx.kept.append((self.tag, saved))
+
+    def keep(self, now: int) -> None:
+        """The call is answered: from now on its peer must not be left alone with it."""
+        assert self.dialog is not None
+        self.kept = True
+        self.ctx.kept.append((self.tag, self.dialog.saved(self.source, self.nat, now)))
 
     def publish(self, text: str) -> str:
         """Our description under this dialog's origin; the version grows with each change."""
@@ -347,8 +365,7 @@ class Leg:
             self._ours.cancel(now)
 
     def _offer_taken(self, response: Message, cseq: int, asked: bool, now: int) -> None:
-        assert self.dialog is not None
-        self.dialog.refresh(response)
+        self._retarget(response, now)
         self.acknowledge(cseq, now)
         self.follow_terms(terms_as_client(response), now)
         session = self._agree(response)
@@ -406,8 +423,7 @@ class Leg:
             self._unacked = None
             self.confirmed(unacked.first, False, None, now)
         if text is None:
-            assert self.dialog is not None
-            self.dialog.refresh(request)
+            self._retarget(request, now)
             self._accept(server, self.publish(self.sdp), True, now)
             return
         try:
@@ -424,7 +440,7 @@ class Leg:
     def _refreshed(self, request: Message, server: Server, now: int) -> None:
         """An UPDATE without media: new target, session timer."""
         assert self.dialog is not None
-        self.dialog.refresh(request)
+        self._retarget(request, now)
         headers, terms = self.timer_headers(request)
         headers.append(("contact", self.dialog.contact))
         self.ctx.respond(server, 200, now, headers=headers)
@@ -433,7 +449,7 @@ class Leg:
     def _accept(self, server: Server, body: str, late: bool, now: int) -> None:
         dialog = self.dialog
         assert dialog is not None
-        dialog.refresh(server.request)
+        self._retarget(server.request, now)
         self.note_allow(server.request)
         headers, terms = self.timer_headers(server.request)
         headers += [("contact", dialog.contact), ("supported", "timer")]
@@ -441,6 +457,14 @@ class Leg:
         if server.request.method == "INVITE":
             self.await_ack(server, data, late, False, now)
         self.follow_terms(terms, now)
+
+    def _retarget(self, message: Message, now: int) -> None:
+        """Take a new remote target (section 12.2)."""
+        assert self.dialog is not None
+        before = self.dialog.target
+        self.dialog.refresh(message)
+        if self.kept and self.dialog.target != before:
+            self.keep(now)
 
     def _unanswered(self, now: int) -> None:
         self._guard = None
@@ -537,8 +561,7 @@ class Leg:
             if self.ended:
                 return
             if response.status < 300:
-                assert self.dialog is not None
-                self.dialog.refresh(response)
+                self._retarget(response, now)
                 self.follow_terms(terms_as_client(response) or self._terms, now)
             elif response.status in _GONE:
                 self._lost(now)

@@ -94,6 +94,7 @@ class OutgoingLeg(Leg):
                 self._call.failed(self, response.status, response.reason, now)
 
     def _provisional(self, response: Message, now: int) -> None:
+        self.keep_invite(self._invite.request, self.hop, True, now)
         if self._given_up:
             self._invite.cancel(now)
         elif response.status > 100 and not self.ended:
@@ -126,6 +127,7 @@ class OutgoingLeg(Leg):
             self._bye(now)
             return
         self.up = True
+        self.keep(now)
         self.note_allow(response)
         self.follow_terms(terms_as_client(response), now)
         session = self._agree(response) if response.body else self.session

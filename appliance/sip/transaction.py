@@ -157,13 +157,16 @@ class Client:
         branch: str,
         handler: Handler,
         now: int,
+        *,
+        proceeding: bool = False,
     ) -> None:
+        """`proceeding`: an earlier process sent it and was told that it is worked on."""
         self.request = request
         self.hop = hop
         self.branch = branch
         self.done = False
         """A final response was delivered."""
-        self.proceeding = False
+        self.proceeding = proceeding
         self._layer = layer
         self._handler = handler
         self._data = request.encode()
@@ -173,8 +176,9 @@ class Client:
         self._cancelled = False
         self._interval = T1
         self._repeat: Timer | None = None
-        layer.send(hop, self._data)
-        if not hop.reliable:
+        if not proceeding:
+            layer.send(hop, self._data)
+        if not (hop.reliable or proceeding):
             self._repeat = layer.timers.at(now + T1, self._again)
         self._limit: Timer | None = layer.timers.at(now + TIMEOUT, self._timeout)
 

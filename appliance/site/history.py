@@ -3,10 +3,15 @@
 The document itself stays one TOML file that a person can edit; each text it ever had is kept
 beside the data with its author and its differences. What somebody changed in the file by hand
 becomes a version too, when the box starts or the next change comes.
+
+A change has two steps, so that the document is always the one that holds: `prepare` writes all of
+it beside what is there, which is where a disk fails that is full; `commit` renames it into its
+places, and is left out when the document cannot be made to hold.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -46,6 +51,15 @@ class Version:
     undoes: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A version that is written and not there yet. `parts` are files and where they belong."""
+
+    version: Version
+    text: str
+    parts: tuple[tuple[Path, Path], ...]
+
+
 class SiteHistory:
     """All versions of the document at `path`, kept in `folder`. One process writes them.
 
@@ -77,41 +91,90 @@ class SiteHistory:
         """Take in what was changed in the file by hand."""
         text = self.path.read_text(encoding="utf-8")
         if text != self.text(self.newest):
-            self._add(text, at, BY_HAND, None)
+            self.commit(self._stage(text, at, BY_HAND, None, there=True))
 
     def save(
         self, text: str, author: str, at: int, base: int | None, undoes: int | None = None
     ) -> Version:
-        """Make this the document. Raises `SiteError` for one that will not do, and `Stale` when
-        `base` (the version it was made from) is not the newest any more."""
+        """Make this the document; raises what `prepare` and `commit` raise."""
+        return self.commit(self.prepare(text, author, at, base, undoes))
+
+    def undo(self, author: str, at: int) -> Version:
+        """Take the newest change back; raises what `prepare_undo` and `commit` raise."""
+        return self.commit(self.prepare_undo(author, at))
+
+    def prepare(
+        self, text: str, author: str, at: int, base: int | None, undoes: int | None = None
+    ) -> Prepared:
+        """Write what is to become the document. Raises `SiteError` for one that will not do,
+        `Stale` when `base` (the version it was made from) is not the newest any more, OSError."""
         self._check(text)
         self.notice(at)
         if base is not None and base != self.newest:
             raise Stale
-        version = self._add(text, at, author, undoes)
-        _write(self.path, text)
-        return version
+        return self._stage(text, at, author, undoes)
 
-    def undo(self, author: str, at: int) -> Version:
-        """Take the newest change back; undoing twice brings it again. Raises `NothingBefore` when
-        there is nothing to go back to."""
+    def prepare_undo(self, author: str, at: int) -> Prepared:
+        """The newest change taken back; undoing twice brings it again. Raises `NothingBefore` when
+        there is nothing to go back to, and what `prepare` raises."""
         self.notice(at)
         last = self._versions[-1] if self._versions else None
         before = self.text(last.number - 1) if last is not None else None
         if last is None or before is None:
             raise NothingBefore
-        return self.save(before, author, at, self.newest, undoes=last.number)
+        return self.prepare(before, author, at, self.newest, undoes=last.number)
 
-    def _add(self, text: str, at: int, author: str, undoes: int | None) -> Version:
+    def commit(self, change: Prepared) -> Version:
+        """What was prepared is the document from now on. Raises OSError; all is as before then."""
+        before = self.path.read_text(encoding="utf-8")
+        done: set[Path] = set()
+        try:
+            for part, path in change.parts:
+                part.replace(path)
+                done.add(path)
+            for folder in {path.parent for _, path in change.parts}:
+                _sync(folder)
+        except OSError:
+            self.drop(change)
+            for path, text in ((self.path, before), (self._index, _lines(self._versions))):
+                with contextlib.suppress(OSError):
+                    if path in done:
+                        _write(path, text)
+            raise
+        self._versions.append(change.version)
+        return change.version
+
+    def drop(self, change: Prepared) -> None:
+        """Forget what was prepared."""
+        for part, _ in change.parts:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+
+    def _stage(
+        self, text: str, at: int, author: str, undoes: int | None, *, there: bool = False
+    ) -> Prepared:
+        """`there`: the document says so already."""
         version = Version(
             self.newest + 1, at, author, _differences(self.text(self.newest), text), undoes
         )
         self._folder.mkdir(parents=True, exist_ok=True)
-        _write(self._file(version.number), text)
-        self._versions.append(version)
-        lines = (json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in self._versions)
-        _write(self._folder / "versions.jsonl", "".join(lines))
-        return version
+        texts = (
+            (self._file(version.number), text),
+            *(() if there else ((self.path, text),)),
+            (self._index, _lines([*self._versions, version])),
+        )
+        change = Prepared(version, text, tuple((_part(path), path) for path, _ in texts))
+        try:
+            for path, content in texts:
+                _fill(_part(path), content)
+        except OSError:
+            self.drop(change)
+            raise
+        return change
+
+    @property
+    def _index(self) -> Path:
+        return self._folder / "versions.jsonl"
 
     def _file(self, number: int) -> Path:
         return self._folder / f"{number:06d}.toml"
@@ -144,16 +207,32 @@ def _read(path: Path) -> list[Version]:
     return found
 
 
+def _lines(versions: list[Version]) -> str:
+    """The index."""
+    return "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in versions)
+
+
 def _write(path: Path, text: str) -> None:
     """Whole or not at all, whatever happens meanwhile."""
-    part = path.with_name(f".{path.name}.part")
-    with part.open("w", encoding="utf-8") as file:
+    _fill(_part(path), text)
+    _part(path).replace(path)
+    _sync(path.parent)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
+
+
+def _fill(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    part.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)

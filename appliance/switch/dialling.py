@@ -15,10 +15,14 @@ from appliance.media import protocol as p
 from appliance.switch import messages, numbers
 from appliance.switch.calls import (
     close_consult,
+    close_watch,
     end_call,
     engage,
+    forget_talk,
     free_agent,
     free_agents,
+    let_go,
+    release_hold,
     stay_engaged,
 )
 from appliance.switch.dialplan import Destination, resolve
@@ -366,6 +370,38 @@ def _gives_line(w: World, leg: Leg) -> bool:
     if leg.line is not None:
         return w.lines[leg.line].state != "absent"
     return leg.trunk is not None
+
+
+def emergency_again(w: World, leg: Leg) -> bool:
+    """The line that carried an emergency call is gone, and nobody there hung up: whoever called is
+    still waiting, so the next lines are tried. False where it is no such call."""
+    call, outside, consult = leg.call, leg.outside, leg.call.consult
+    if outside is None or outside.kind != "emergency" or call.ended or call.attempt is not None:
+        return False
+    slot: Slot
+    if consult is not None and leg is consult.leg:
+        slot = "consult"
+        consult.leg = None
+    elif leg is call.b and not call.more and consult is None and call.a.state == "up":
+        slot = "b"
+        call.b = None
+        release_hold(w, call)
+        forget_talk(call)
+    else:
+        return False
+    for watcher in [one for one in call.watchers if one.of is leg]:
+        close_watch(w, call, watcher)
+        let_go(w, call, watcher.leg, gone=False)
+    arrange(w, call)
+    drop(w, leg, gone=True)
+    gone = leg.line or leg.trunk
+    attempt = Attempt(slot, None, number=outside.number, payer=outside.payer, kind="emergency")
+    lines = list(numbers.emergency_lines(w.site))
+    at = lines.index(gone) if gone in lines else len(lines)
+    attempt.left = [(line, outside.number) for line in (*lines[at + 1 :], *lines[:at])]
+    call.attempt = attempt
+    next_line(w, call, "no_line")
+    return True
 
 
 def line_free(w: World, line: str) -> None:

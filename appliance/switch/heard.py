@@ -41,12 +41,17 @@ def tone(w: World, event: p.ToneHeard) -> None:
         return
     if event.tone == "ringback":
         leg.rang = True
-    if leg.rang or w.now - leg.up_since > DIALLING_MS:
+    if not unanswered(w, leg):
         return
     leg.refusal = _REFUSALS.get(event.tone, leg.refusal)
     emergency = leg.outside is not None and leg.outside.kind == "emergency"
     if event.tone.startswith("sit") and leg.refusal is not None and not emergency:
         leave(w, leg, leg.refusal, gone=False)
+
+
+def unanswered(w: World, leg: Leg) -> bool:
+    """An outgoing line went off-hook, and as far as tones can tell nobody was rung yet."""
+    return not leg.rang and w.now - leg.up_since <= DIALLING_MS
 
 
 def level(w: World, event: p.LegLevel) -> None:

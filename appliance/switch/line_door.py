@@ -9,7 +9,8 @@ from appliance.events import CallerKnown, LineSeized
 from appliance.media import protocol as p
 from appliance.site.model import Site
 from appliance.switch import calls, requests, routing
-from appliance.switch.dialling import line_free, party_failed
+from appliance.switch.dialling import emergency_again, line_free, party_failed
+from appliance.switch.heard import unanswered
 from appliance.switch.legs import add_leg, release_line, went_up
 from appliance.switch.model import Leg, LineDesk, World
 from appliance.switch.parties import leave
@@ -38,8 +39,8 @@ def handle(w: World, event: p.Message) -> None:
             _ringing(w, desk)
         case p.LineCallerId():
             _caller(w, desk, event)
-        case p.LineOffHook():
-            _off_hook(w, desk)
+        case p.LineOffHook(sure=sure):
+            _off_hook(w, desk, sure)
         case p.LineRingEnded() | p.LineHungUp():
             _gone(w, desk, event)
 
@@ -96,7 +97,8 @@ def _caller(w: World, desk: LineDesk, event: p.LineCallerId) -> None:
     routing.go(w, call, settings.route)
 
 
-def _off_hook(w: World, desk: LineDesk) -> None:
+def _off_hook(w: World, desk: LineDesk, sure: bool) -> None:
+    """`sure`: of a line that we dialled, that somebody answered."""
     call = w.calls.get(desk.call or "")
     leg = next((x for x in call.legs if x.line == desk.id), None) if call else None
     if call is None or leg is None or call.ended:
@@ -109,6 +111,7 @@ def _off_hook(w: World, desk: LineDesk) -> None:
     even = settings is None or settings.agc
     w.media(p.OpenLine(leg.id, desk.id, agc=even))
     went_up(w, leg)
+    leg.rang = leg.rang or sure
     if leg is call.a and leg.incoming:
         routing.caller_up(w, call)
     else:
@@ -128,7 +131,7 @@ def _gone(w: World, desk: LineDesk, event: p.Message) -> None:
         _lost(w, leg, "no_line", "line_lost")
     elif leg.state == "ringing" and not leg.incoming:
         party_failed(w, leg, _DIAL_FAILURES.get(source, "no_answer"))
-    else:
+    elif not (unanswered(w, leg) and emergency_again(w, leg)):
         ended = isinstance(event, p.LineRingEnded)
         leave(w, leg, "abandoned" if ended else leg.refusal or "normal")
     line_free(w, desk.id)
@@ -138,7 +141,7 @@ def _lost(w: World, leg: Leg, dialling: str, talking: str) -> None:
     """The line went away by itself, while it rang out or with somebody on it."""
     if leg.state == "ringing" and not leg.incoming:
         party_failed(w, leg, dialling)
-    else:
+    elif not emergency_again(w, leg):
         leave(w, leg, talking, side="system")
 
 

@@ -32,7 +32,8 @@ _CAUSES: dict[str, BoxCause] = {
     "no_answer": "no_answer",
     "unreachable": "away",
 }
-"""Why somebody cannot be had -> what their box says of it."""
+"""Why somebody cannot be had -> what their box says of it. All else is `no_answer`: a forward that
+finds no line, may not be dialled or leads nowhere is no fault of the caller's."""
 
 
 # --- boxes ----------------------------------------------------------------------------------
@@ -48,7 +49,7 @@ def box_of(site: Site, person: str | None) -> str | None:
 def takes(site: Site, person: str | None, cause: str) -> str | None:
     """The box that a call for this person goes to who cannot be had; None when none does."""
     box = box_of(site, person)
-    why = _CAUSES.get(cause)
+    why = _CAUSES.get(cause, "no_answer")
     return box if box is not None and why in site.boxes[box].takes else None
 
 

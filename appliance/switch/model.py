@@ -82,7 +82,7 @@ class Leg:
     port: int | None = None
     session: Session | None = None
     rang: bool = False
-    """The exchange was heard to ring the far end."""
+    """The exchange was heard to ring the far end, or said that it answered."""
     refusal: str | None = None
     """Why the far end cannot be had, as the exchange's tones said it."""
     acd_offer: str | None = None

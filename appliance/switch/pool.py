@@ -63,6 +63,8 @@ class _Process:
     stats: p.MediaStats | None = None
     added_ms: float = 0.0
     """Work of the legs that came since `stats`."""
+    said_at: int = 0
+    """When it said something last."""
 
     @property
     def load_ms(self) -> float:
@@ -109,6 +111,8 @@ class _Tape:
     """As it was sent last; None while nobody writes."""
     offset: int = -1
     """Milliseconds from `began` to the begin of the newest part; -1 before the first one."""
+    told_at: int = 0
+    """When the process was told of the newest part."""
     stopped: bool = False
     ended_at: int = 0
     """When it was stopped or its writer was lost."""
@@ -209,9 +213,13 @@ class MediaPool:
         for key in [key for key in self._parts if key[0] == process]:
             tape = self._tapes[self._parts.pop(key)]
             tape.part = None
+            ended_at = tape.ended_at if tape.stopped else now
+            if one.said_at < tape.told_at and not tape.offset:
+                # It hung before it heard of the recording: there is none.
+                ended_at = tape.began
             if tape.stopped:
-                self._end_tape(tape, tape.ended_at - tape.began, "media_lost")
-            tape.ended_at = now
+                self._end_tape(tape, ended_at - tape.began, "media_lost")
+            tape.ended_at = ended_at
 
     # --- commands ---------------------------------------------------------------------------
 
@@ -550,6 +558,7 @@ class MediaPool:
         tape.home = home
         if tape.part is None:
             tape.offset = max(now - tape.began, tape.offset + 1)
+            tape.told_at = now
         name = recording if tape.offset == 0 else f"{recording}.part-{tape.offset}"
         path = part_path(wanted.path, tape.offset)
         left, *others = (self._heard(home, leg) for leg in legs)
@@ -587,9 +596,12 @@ class MediaPool:
 
     def event(self, process: int, event: p.Event, now: int) -> None:
         """Take an event of a process."""
+        self._processes[process].said_at = now
         match event:
             case p.MediaReady():
                 self.up(process, now)
+            case p.Alive():
+                pass
             case p.MediaStats():
                 self._take_stats(process, event)
             case p.BridgeLive(bridge=bridge):

@@ -12,10 +12,9 @@ import contextlib
 import dataclasses
 import functools
 import logging
-import ssl
 from collections import deque
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -31,7 +30,6 @@ from appliance.events import (
     RecordingEnded,
     RecordingStarted,
 )
-from appliance.ivr.linter import usable
 from appliance.ledger.errors import LedgerFull
 from appliance.ledger.reader import Reader
 from appliance.ledger.retention import delete_expired, kept_since
@@ -43,28 +41,29 @@ from appliance.media.prompts import PromptStore
 from appliance.media.wav import WavError
 from appliance.sip import events as sip
 from appliance.sip import sdp
-from appliance.sip.endpoint import Endpoint
-from appliance.sip.events import PhoneTarget, SipConfig, TrunkConfig, TrunkTarget
+from appliance.sip.dialog import SavedDialog
+from appliance.sip.endpoint import Endpoint, Kept
+from appliance.sip.events import PhoneTarget, TrunkTarget
 from appliance.sip.registrar import SavedBinding
 from appliance.sip.subscription import SavedSubscription
-from appliance.site.effect import at_start, effective
-from appliance.site.history import HISTORY, NothingBefore, SiteHistory, Stale
-from appliance.site.load import parse
 from appliance.site.model import Site
-from appliance.site.problems import SiteError
 from appliance.site.secrets import Secrets, SecretsError
 from appliance.site.sounds import used_sounds
 from appliance.switch import actions as act
 from appliance.switch import legs, personal
 from appliance.switch.contacts import load_saved, save
 from appliance.switch.core import Switch
+from appliance.switch.document import SiteDocument
 from appliance.switch.finishing import Finishing
+from appliance.switch.journal import Journal
 from appliance.switch.pool import MediaPool, link_ports
 from appliance.switch.ports import PortPool
 from appliance.switch.programs import Programs
 from appliance.switch.requests import Unwilling
+from appliance.switch.setup import media_setup, sip_config, tls_context
 from appliance.switch.snapshot import snapshot
 from appliance.switch.sounds import Sounds
+from appliance.switch.watchdog import CHECK_S, Watchdog
 
 log = logging.getLogger("centrala.switch")
 
@@ -82,8 +81,6 @@ GONE_MS: Final = 2 * DAY_MS
 CONTACTS_S: Final = 30.0
 """Refreshed registrations reach the file this often."""
 PEER_TIMEOUT_S: Final = 8.0
-PROMPTS_S: Final = 10.0
-"""What a changed document says is spoken before it holds, if that takes no longer."""
 STOP_RECORDINGS_S: Final = 3.0
 
 Step = Callable[[int], None]
@@ -102,11 +99,9 @@ class Control:
         control_socket: Path,
         document: Path | None = None,
     ) -> None:
-        self.site = site
         self.data = data
-        self._history = None if document is None else SiteHistory(document, data / HISTORY, usable)
-        self._reforming = asyncio.Lock()
         self.clock = Clock()
+        self._document = SiteDocument(site, data, document, self.clock, self._note_change)
         boot = _base36(self.clock.now())
         self._ids = 0
         self._boot = boot
@@ -115,8 +110,9 @@ class Control:
         self._control_socket = control_socket
         self._media = [MediaClient() for _ in media_sockets]
         self._pool = MediaPool(
-            len(media_sockets), PortPool(*link_ports(site.sip.rtp_ports)), _media_setup(site)
+            len(media_sockets), PortPool(*link_ports(site.sip.rtp_ports)), media_setup(site)
         )
+        self._watchdog = Watchdog()
         self._finishing = Finishing(data, lambda: self.site.recording.format)
         self._recording_paths: dict[str, str] = {}
         self._steps: deque[Step] = deque()
@@ -125,6 +121,10 @@ class Control:
         self._wake = asyncio.Event()
         self._contacts_changed = asyncio.Event()
         self._desks_changed = asyncio.Event()
+        self._dialogs = Journal(data / "dialogs.jsonl", SavedDialog)
+        self._kept: list[Kept] = []
+        """Changes that are yet to be written to `_dialogs`."""
+        self._kept_changed = asyncio.Event()
         self._pins: asyncio.Queue[act.CheckPin] = asyncio.Queue()
         self._unsaved: list[Fact] = []
         self._facts = 0
@@ -141,6 +141,11 @@ class Control:
         self._stopping = False
         self._prompts_ready = False
 
+    @property
+    def site(self) -> Site:
+        """The document that holds."""
+        return self._document.site
+
     def _new_id(self, prefix: str) -> str:
         self._ids += 1
         return f"{prefix}{self._boot}-{self._ids}"
@@ -154,8 +159,7 @@ class Control:
         secrets = Secrets.load(self.data / "secrets.toml")
         if secrets.ensure(self.site):
             secrets.save()
-        if self._history is not None:
-            await asyncio.to_thread(self._history.notice, self.clock.now())
+        await self._document.start()
         self._ledger = await Ledger.open(
             self.data / "ledger.db", self.clock.now(), repair=self._repair
         )
@@ -167,15 +171,17 @@ class Control:
         await self._remember_messages()
         personal.restore(self.switch.w, load_saved(self.data / "desks.json", personal.SavedDesk))
         self._endpoint = Endpoint(
-            _sip_config(self.site, secrets),
+            sip_config(self.site, secrets),
             self._on_sip,
             clock=self.clock.now,
-            tls=await asyncio.to_thread(_tls_context, self.site, self.data),
+            tls=await asyncio.to_thread(tls_context, self.site, self.data),
+            on_kept=self._on_kept,
         )
         try:
             async with asyncio.TaskGroup() as audio:
                 # Stopping in order still needs them, so they outlive everything else.
                 loops = [audio.create_task(self._media_loop(n)) for n in range(len(self._media))]
+                loops.append(audio.create_task(self._watch_media()))
                 try:
                     await self._serve()
                 except asyncio.CancelledError:
@@ -193,6 +199,7 @@ class Control:
             self._sounds = Sounds(
                 PromptStore(self.data), self.data, tasks, self._send_media, self._on_media
             )
+            self._document.serve(self.switch, self._endpoint, self._sounds, self._settle, tasks)
             tasks.create_task(self._warm())
             tasks.create_task(self._mark_alive())
             tasks.create_task(self._delete_old_recordings())
@@ -204,6 +211,9 @@ class Control:
             watching = load_saved(self.data / "subscriptions.json", SavedSubscription)
             self._endpoint.restore_subscriptions(watching)
             self._endpoint.restore_bindings(load_saved(self.data / "phones.json", SavedBinding))
+            # No call outlives this process: whoever is still in one is told that it is over.
+            self._endpoint.end_dialogs(await asyncio.to_thread(self._dialogs.load))
+            tasks.create_task(self._keep_dialogs())
             tasks.create_task(self._keep_contacts())
             tasks.create_task(self._keep_desks())
             tasks.create_task(self._check_pins())
@@ -331,6 +341,17 @@ class Control:
                 await asyncio.to_thread(save, path, contacts)
                 saved = contacts
 
+    async def _keep_dialogs(self) -> None:
+        """Save how the answered calls could be ended by a later process, as they come and go."""
+        while True:
+            await self._kept_changed.wait()
+            self._kept_changed.clear()
+            await self._write_dialogs()
+
+    async def _write_dialogs(self) -> None:
+        kept, self._kept = self._kept, []
+        await asyncio.to_thread(self._dialogs.write, kept)
+
     async def _keep_desks(self) -> None:
         """Save what people set for themselves whenever it changed."""
         while True:
@@ -376,6 +397,7 @@ class Control:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_RECORDINGS_S):
                 await asyncio.gather(self._endpoint.stop(), self._await_closed(running))
+        await self._write_dialogs()
         await self._append([last])
 
     async def _await_closed(self, recordings: set[str]) -> None:
@@ -502,7 +524,7 @@ class Control:
             now=self.clock.now(),
             ready=self._health().status != "starting",
             facts=self._facts,
-            version=0 if self._history is None else self._history.newest,
+            version=self._document.version,
         )
 
     def _health(self) -> live.Health:
@@ -619,6 +641,10 @@ class Control:
             event = dataclasses.replace(event, replaces=replaced)
         self._push(lambda now: self.switch.handle(event, now))
 
+    def _on_kept(self, changes: list[Kept]) -> None:
+        self._kept += changes
+        self._kept_changed.set()
+
     def _on_media(self, event: p.Event) -> None:
         if isinstance(event, p.PeerAnswer):
             future = self._offers.pop(event.ref, None)
@@ -635,13 +661,16 @@ class Control:
                 await client.connect(path, patience=3600)
             except ipc.Disconnected:
                 continue
+            self._watchdog.connected(process)
             self._pool.connected(process)
             self._pass_on()
             async for event in client.events():
+                self._watchdog.heard(process)
                 self._pool.event(process, event, self.clock.now())
                 self._pass_on()
                 if isinstance(event, p.MediaReady) and self._pool.complete:
                     self._push(self.switch.media_up)
+            self._watchdog.gone(process)
             if self._stopping:
                 return
             log.error("media process %d is gone; waiting for it to come back", process)
@@ -649,6 +678,19 @@ class Control:
             self._pass_on()
             left = self._pool.ready
             self._push(partial(self.switch.media_lost, left=left, legs=self._pool.legs_of(process)))
+
+    async def _watch_media(self) -> None:
+        """End media processes that hang; what their death leads to is in `_media_loop`."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(CHECK_S)
+            for process in self._watchdog.check(loop.time()):
+                try:
+                    pid = self._media[process].kill()
+                except PermissionError as error:
+                    log.error("media process %d hangs and cannot be killed: %s", process, error)
+                else:
+                    log.error("media process %d hangs: killed (%s)", process, pid)
 
     # --- clients (the web process) ----------------------------------------------------------
 
@@ -666,7 +708,7 @@ class Control:
                         case live.AgentPeer():
                             tasks.create_task(self._offer_peer(message))
                         case live.ChangeSite() | live.UndoSite():
-                            tasks.create_task(self._change_site(message))
+                            tasks.create_task(self._document.change(message))
                         case live.TakeSound() | live.DropSound():
                             tasks.create_task(self._change_sound(message))
                         case _:
@@ -687,66 +729,20 @@ class Control:
 
         return step
 
-    async def _change_site(self, message: ipc.Incoming) -> None:
-        """Make another document hold, or the one before."""
-        request, history = message.body, self._history
-        if history is None:
-            message.refuse("This box runs without a file of its site document.")
-            return
-        async with self._reforming:
-            now = self.clock.now()
-            try:
-                if isinstance(request, live.ChangeSite):
-                    version = await asyncio.to_thread(
-                        history.save, request.text, request.author, now, request.base
-                    )
-                else:
-                    version = await asyncio.to_thread(history.undo, request.author, now)
-                wanted = parse(history.text(version.number) or "")
-                waits = at_start(self.site, wanted)
-                await self._hold(effective(self.site, wanted), waits)
-            except SiteError as error:
-                message.refuse(str(error))
-            except Stale:
-                message.refuse("Somebody else changed the document meanwhile. Load it again.")
-            except NothingBefore:
-                message.refuse("There is nothing to take back.")
-            except OSError as error:
-                log.error("the site document cannot be changed: %s", error)
-                message.refuse(f"The document cannot be taken into use: {error.strerror}.")
-            else:
-                log.warning("site document version %d by %s", version.number, version.author)
-                message.reply(live.SiteChanged(version.number, tuple(waits)))
-
-    async def _hold(self, site: Site, waits: list[str]) -> None:
-        """From here on this document holds: words first, so that nobody hears a gap."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PROMPTS_S):
-                await self._sounds.first(site)
-        secrets = await asyncio.to_thread(Secrets.load, self.data / "secrets.toml")
-        if secrets.ensure(site):
-            await asyncio.to_thread(secrets.save)
-        await self._endpoint.reconfigure(_sip_config(site, secrets))
-        self.site = site
+    async def _settle(self, step: Step) -> None:
+        """Take a step; returns when its facts are on disk."""
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def step(now: int) -> None:
-            self.switch.reform(site, now)
-            if waits:
-                self.switch.w.alarm(
-                    "site",
-                    "info",
-                    "A change waits for the next start",
-                    f"Not in use yet: {', '.join(waits[:10])}.",
-                    "Restart the box when nobody is on the phone.",
-                )
-            else:
-                self.switch.w.clear("site")
-            self._replies.append(lambda: done.set_result(None))
+        def tell() -> None:
+            if not done.done():
+                done.set_result(None)
 
-        self._push(step)
+        def both(now: int) -> None:
+            step(now)
+            self._replies.append(tell)
+
+        self._push(both)
         await done
-        self._tasks.create_task(self._sounds.rest(site))
 
     async def _change_sound(self, message: ipc.Incoming) -> None:
         """Take a sound into use or out of it."""
@@ -796,73 +792,6 @@ class Control:
                 message.reply(live.PeerSdp(answer.sdp))
         finally:
             self._offers.pop(ref, None)
-
-
-def _tls_context(site: Site, data: Path) -> ssl.SSLContext | None:
-    """Our side of SIP over TLS; None when the site wants none."""
-    if not site.sip.tls:
-        return None
-    # Cryptography is a large library that a box without TLS does without.
-    from appliance.certificate import ensure_certificate
-
-    certificate, key = ensure_certificate(data / "tls", site.web.hosts, datetime.now(UTC))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    return context
-
-
-def _media_setup(site: Site) -> p.Setup:
-    return p.Setup(
-        lines=tuple(
-            p.LineSetup(
-                line_id,
-                "modem",
-                site.office.country,
-                {
-                    "device": line.device,
-                    "profile": line.profile,
-                    "cid_wait_s": str(line.cid_wait_s),
-                },
-            )
-            for line_id, line in site.lines.items()
-            if line.kind == "modem"
-        ),
-        country=site.office.country,
-    )
-
-
-def _sip_config(site: Site, secrets: Secrets) -> SipConfig:
-    return SipConfig(
-        host=site.sip.host,
-        port=site.sip.port,
-        udp=site.sip.udp,
-        tcp=site.sip.tcp,
-        realm=site.sip.realm,
-        tls=site.sip.tls,
-        tls_port=site.sip.tls_port,
-        sha256=site.sip.sha256,
-        phones={
-            extension: secret
-            for extension in site.phones
-            if (secret := secrets.phone(extension)) is not None
-        },
-        tls_only=frozenset(e for e, phone in site.phones.items() if phone.srtp == "required"),
-        trunks={
-            trunk_id: TrunkConfig(
-                host=trunk.host,
-                port=trunk.port,
-                transport=trunk.transport,
-                username=trunk.username,
-                secret=secrets.trunk(trunk_id),
-                registration=trunk.registration,
-                identity=trunk.identity,
-                verify=trunk.verify,
-                tls_only=trunk.srtp == "required",
-            )
-            for trunk_id, trunk in site.lines.items()
-            if trunk.kind == "trunk"
-        },
-    )
 
 
 def _base36(number: int) -> str:

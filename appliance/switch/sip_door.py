@@ -10,7 +10,14 @@ from appliance.events import LineBusy
 from appliance.sip import events as sip
 from appliance.switch import calls, features, joining, numbers, requests, routing, transfer
 from appliance.switch.actions import SipReanswer, SipReferDone, SipReject
-from appliance.switch.dialling import free_channel, line_free, party_failed, payer_of, rung
+from appliance.switch.dialling import (
+    emergency_again,
+    free_channel,
+    line_free,
+    party_failed,
+    payer_of,
+    rung,
+)
 from appliance.switch.dialplan import resolve
 from appliance.switch.legs import add_leg, aim, answer_to, drop, srtp_policy, went_up
 from appliance.switch.model import Leg, World
@@ -61,8 +68,9 @@ def handle(w: World, event: sip.Event) -> None:
             _answered(w, leg, event)
         case sip.Failed():
             _failed(w, leg, event)
-        case sip.HungUp():
-            leave(w, leg)
+        case sip.HungUp(cause=cause):
+            if cause == "normal" or not emergency_again(w, leg):
+                leave(w, leg)
         case sip.Reoffered():
             _reoffered(w, leg, event)
         case sip.Referred():

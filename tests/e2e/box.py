@@ -237,14 +237,14 @@ class Box:
                     return found[count - 1]
                 await asyncio.sleep(0.05)
 
-    def kill(self, name: str) -> int:
+    def kill(self, name: str, signal: int = 9) -> int:
         """kill -9 one process of the box, of an audio process the one that carries the calls;
         returns its pid."""
         pid = self.office.processes[name].pid
         if name in self.office.media_names():
             (worker,) = psutil.Process(pid).children()
             pid = worker.pid
-        os.kill(pid, 9)
+        os.kill(pid, signal)
         return pid
 
 

@@ -15,6 +15,7 @@ from appliance import events as e
 from appliance import live
 from appliance.ipc import Refused
 from appliance.simulator.caller import Sound
+from appliance.simulator.exchange import Destination
 from tests.browser.chromium import chromium
 from tests.browser.signals import write_wav
 from tests.e2e.box import Box
@@ -142,6 +143,36 @@ async def test_an_emergency_call_takes_the_analog_line_from_whoever_has_it(
         async with asyncio.timeout(20):
             while np.abs(phones["601"].last()).max(initial=0) < 0.03:  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
+
+
+async def test_an_emergency_call_that_meets_busy_goes_on_by_the_next_line(
+    tmp_path: Path, free_port: Ports
+) -> None:
+    """The modem is off-hook, the exchange plays busy tone and the line is put down."""
+    async with (
+        Box(tmp_path, free_port, edit=with_supervisor) as box,
+        tone_phones(box, free_port(), ["601"]) as phones,
+    ):
+        asked: list[str] = []
+
+        def plan(digits: str) -> Destination:
+            asked.append(digits)
+            return Destination(None) if len(asked) == 1 else box.exchange.default_plan(digits)
+
+        box.exchange.plan = plan
+        phones.dial("601", "911")
+        await box.exchange.until(lambda: box.exchange.line(2).state == "talking", timeout=60)
+        async with asyncio.timeout(20):
+            while np.abs(phones["601"].last()).max(initial=0) < 0.03:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+        dialled = [f for f in box.facts() if isinstance(f, e.Dialled)]
+        assert [(f.number, f.line) for f in dialled] == [("911", "line1"), ("911", "line2")]
+        assert asked == ["911", "911"]
+        assert not [f for f in box.facts() if isinstance(f, e.Disconnect)]
+        phones.hang_up("601")
+        ended = await box.fact(e.Disconnect)
+        assert isinstance(ended, e.Disconnect)
+        assert ended.cause == "normal"
 
 
 async def quiet(box: Box, phones: TonePhones) -> None:

@@ -86,9 +86,10 @@ class Talk:
 class OfficeUnderAttack:
     """`box` and the phone at the reception, which calls; Pip's phone answers by itself."""
 
-    def __init__(self, box: Box, reception: Baresip) -> None:
+    def __init__(self, box: Box, reception: Baresip, agent: Baresip) -> None:
         self.box = box
         self.reception = reception
+        self.agent = agent
         self._numbers = iter(range(5550300, 5559999))
 
     async def ready(self, *lines: str) -> None:
@@ -135,10 +136,10 @@ class OfficeUnderAttack:
 
 @asynccontextmanager
 async def office_under_attack(
-    folder: Path, free_port: Callable[[], int]
+    folder: Path, free_port: Callable[[], int], edit: Callable[[str], str] = lambda text: text
 ) -> AsyncIterator[OfficeUnderAttack]:
     async with AsyncExitStack() as stack:
-        box = await stack.enter_async_context(Box(folder, free_port))
+        box = await stack.enter_async_context(Box(folder, free_port, edit=edit))
 
         async def phone(extension: str, voice: Samples, mode: str, transport: str) -> Baresip:
             # baresip hangs up at the end of the file.
@@ -153,7 +154,7 @@ async def office_under_attack(
             )
 
         reception = await phone("101", RECEPTION, "manual", "tcp")
-        await phone("102", AGENT, "auto", "udp")
+        agent = await phone("102", AGENT, "auto", "udp")
         await box.state(lambda s: all(p.registered for p in s.phones))
         await box.ask(live.SetAgentState("pip", "ready"))
-        yield OfficeUnderAttack(box, reception)
+        yield OfficeUnderAttack(box, reception, agent)

@@ -4,10 +4,12 @@ doubled in it, and what can go on goes on."""
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,8 @@ from appliance.media.wav import STEREO_HEADER_BYTES
 from appliance.recordings import parts
 from tests.browser.signals import hear, mulaw_decode, speech_like, write_wav
 from tests.e2e.box import Box
-from tests.interop.baresip import baresip
+from tests.faults.office_under_attack import office_under_attack
+from tests.interop.baresip import Baresip, baresip
 from tests.peers import program
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
@@ -105,6 +108,20 @@ Content-Length: 0
 </scenario>
 """
 
+WAITS_FOR_BYE = """<recv request="BYE" timeout="35000"></recv>
+<send><![CDATA[
+SIP/2.0 200 OK
+[last_Via:]
+[last_From:]
+[last_To:]
+[last_Call-ID:]
+[last_CSeq:]
+Content-Length: 0
+
+]]></send>
+</scenario>
+"""
+
 
 async def test_500_calls_with_control_killed_at_20_random_moments(
     tmp_path: Path, free_port: Callable[[], int]
@@ -167,6 +184,108 @@ def _check(facts: list[e.Fact], answered: list[str]) -> None:
         # retransmission; all but the last attempt then stand in the ledger as the crash they met.
         assert opened[number], f"{number} was answered and is not in the ledger"
         assert all(causes[call] == "system_failure" for call in opened[number][:-1])
+
+
+async def test_the_peers_of_calls_are_told_when_control_died(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """A trunk's channel by UDP, a phone by TCP that called and one by UDP that was called. A second
+    death ends nothing twice."""
+    opening, _, _ = CALLER.partition("<pause")
+    opening = re.sub(r'<recv response="(503|486)".*\n', "", opening)
+    opening = opening.replace(' timeout="6000" ontimeout="1"', "")
+    (tmp_path / "waits.xml").write_text(opening + WAITS_FOR_BYE)
+
+    def with_trunk(text: str) -> str:
+        return text.replace("[people.ana]\n", TRUNK)
+
+    async with office_under_attack(tmp_path, free_port, edit=with_trunk) as office:
+        box, reception = office.box, office.reception
+        await reception.do("dial", f"sip:301@127.0.0.1:{box.sip_port}")
+        await box.fact(e.Connect)
+        sipp = await asyncio.create_subprocess_exec(
+            program("sipp"),
+            f"127.0.0.1:{box.sip_port}",
+            *("-sf", "waits.xml", "-i", "127.0.0.1", "-p", str(free_port()), "-nostdin"),
+            *("-m", "1", "-timeout", "40"),
+            cwd=tmp_path,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        await box.fact(e.QEnter, count=2)
+        kept = box.places.data / "dialogs.jsonl"
+        async with asyncio.timeout(5):
+            while not kept.exists() or len(_alive(kept)) < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        box.kill("control")
+        killed = asyncio.get_running_loop().time()
+
+        async def closed(phone: Baresip) -> float:
+            await reports(phone, "CALL_CLOSED")
+            return asyncio.get_running_loop().time() - killed
+
+        async def hung_up() -> float:
+            assert await sipp.wait() == 0
+            return asyncio.get_running_loop().time() - killed
+
+        async with asyncio.timeout(30):
+            took = await asyncio.gather(hung_up(), closed(reception), closed(office.agent))
+        print("told after s", [round(one, 2) for one in took])
+        async with asyncio.timeout(5):
+            while _alive(kept):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+
+
+async def test_phones_stop_ringing_when_control_died(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    async with Box(tmp_path, free_port, simulator=False) as box:
+
+        def phone(extension: str) -> AbstractAsyncContextManager[Baresip]:
+            account = (
+                f"<sip:{extension}@127.0.0.1:{box.sip_port}>;auth_pass={box.secret(extension)}"
+                ";regint=600;answermode=manual;audio_codecs=pcmu"
+            )
+            ports = (free_port(), free_port(), free_port())
+            return baresip(tmp_path / f"p{extension}", account, *ports)
+
+        async with phone("101") as caller, phone("102") as called:
+            await box.state(lambda s: all(p.registered for p in s.phones))
+            await caller.do("dial", f"sip:203@127.0.0.1:{box.sip_port}")
+            await reports(caller, "CALL_RINGING")
+            await reports(called, "CALL_INCOMING")
+            kept = box.places.data / "dialogs.jsonl"
+            async with asyncio.timeout(5):
+                while not kept.exists() or len(_alive(kept)) < 2:  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            box.kill("control")
+            await reports(caller, "CALL_CLOSED")
+            await reports(called, "CALL_CLOSED")
+            async with asyncio.timeout(5):
+                while _alive(kept):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+            # A process that ends in order leaves nothing to be done.
+            await box.office.wait_ready()
+            called.events.clear()
+            await caller.do("dial", f"sip:203@127.0.0.1:{box.sip_port}")
+            await reports(called, "CALL_INCOMING")
+            control = box.office.processes["control"]
+            control.terminate()
+            await control.wait()
+            assert _alive(kept) == []
+            await reports(called, "CALL_CLOSED")
+
+
+async def reports(phone: Baresip, kind: str) -> None:
+    async with asyncio.timeout(20):
+        while not any(event.get("type") == kind for event in phone.events):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+
+
+def _alive(journal: Path) -> list[str]:
+    """What stands in it and is not taken back."""
+    last = dict(json.loads(line) for line in journal.read_text().splitlines())
+    return [key for key, value in last.items() if value is not None]
 
 
 async def test_a_call_between_phones_survives_the_death_of_the_audio_process(

@@ -12,11 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from appliance import events as e
 from appliance.media.finish import _decode
 from appliance.recordings import finished, part_of
+from appliance.switch.watchdog import HUNG_S
 from tests.faults.busy_phones import BusyPhones, busy_phones, onsets_ms
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(240)]
@@ -102,6 +104,40 @@ async def test_an_audio_process_dies_in_the_middle_of_20_calls(
     assert sorted(len(both) // 8 for both in recordings) == pytest.approx(
         sorted(durations), abs=100
     )
+
+
+async def test_an_audio_process_hangs_in_the_middle_of_calls(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    """Stopped it keeps its connection, its ports and its calls, and carries none of them."""
+    calls = 4
+    async with busy_phones(tmp_path, free_port, calls, processes=2) as phones:
+        await talking(phones, calls)
+        await asyncio.sleep(3)
+        before = time.monotonic()
+        hung = phones.box.kill("media1", signal.SIGSTOP)
+        await asyncio.sleep(HUNG_S + 3)
+        after = time.monotonic()
+        gaps = sorted(end.longest_gap(before - 1, after) for end in phones.ends)
+        print("gaps in ms", [round(gap * 1000) for gap in gaps])
+        assert f"hangs: killed ({hung})" in phones.box.said()
+        assert not psutil.pid_exists(hung)
+        # What follows shows that sound is back for all.
+        heard = [len(end.heard) for end in phones.ends]
+        await asyncio.sleep(1)
+        assert all(len(end.heard) - n > 40 for end, n in zip(phones.ends, heard, strict=True))
+        cut = {part_of(path.name) for path in tmp_path.rglob("*.part-*.wav")}
+        assert not phones.ended
+        phones.hang_up()
+        await phones.box.state(lambda s: not s.calls)
+        recordings = await finished_recordings(phones, calls)
+        check_books(phones, calls)
+    assert HUNG_S - 1.5 < gaps[-1] < HUNG_S + 2
+    assert 1 <= len(cut) < calls
+    # Those of the other process miss nothing.
+    assert sum(gap < 1 for gap in gaps) >= 2 * (calls - len(cut))
+    for both in recordings:
+        check_time(both)
 
 
 @pytest.mark.parametrize("name", ["control", "media and its keeper"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import signal
@@ -320,6 +321,28 @@ async def test_no_ticks_without_legs_and_figures_all_the_same(
     before = box.process._engine.now
     await asyncio.sleep(0.2)
     assert box.process._engine.now == before
+
+
+async def test_something_is_said_each_second_without_calls(box: Box) -> None:
+    await box.wait(p.Alive)
+    await box.wait(p.Alive)
+
+
+async def test_calls_whose_ticks_never_end_are_not_called_alive(
+    box: Box, free_port: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.media.process.STATS_S", 0.2)
+    box.phone(1, free_port())
+    await box.wait(lambda e: isinstance(e, p.MediaStats) and e.legs == 1)
+    monkeypatch.setattr(box.process._engine, "tick", lambda: 1 / 0)
+    said = 0
+    # What ended before the tick broke may be told once.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            while True:
+                await box.wait(lambda e: isinstance(e, p.MediaStats | p.Alive))
+                said += 1
+    assert said <= 1
 
 
 # --- recordings -----------------------------------------------------------------------------

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -96,6 +101,49 @@ def test_what_the_linter_refuses_changes_nothing(tmp_path: Path) -> None:
         one.save(TEXT.replace('agents = ["ana"]', "agents = []"), "maria", 5, base=1)
     assert one.newest == 1
     assert one.path.read_text() == TEXT
+
+
+@pytest.mark.parametrize("nth", range(8))
+def test_a_disk_that_fails_in_the_middle_leaves_all_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int
+) -> None:
+    """Three files are written and renamed, then two folders."""
+    one = history(tmp_path)
+    calls = itertools.count()
+    ill = True
+
+    def sometimes(real: Callable[..., Any]) -> Callable[..., Any]:
+        def asked(*arguments: Any) -> Any:
+            if ill and next(calls) == nth:
+                raise OSError(errno.EIO, "Input/output error")
+            return real(*arguments)
+
+        return asked
+
+    monkeypatch.setattr(os, "fsync", sometimes(os.fsync))
+    monkeypatch.setattr(Path, "replace", sometimes(Path.replace))
+    with pytest.raises(OSError, match="Input/output"):
+        one.save(LATER, "maria", 5, base=1)
+    ill = False
+    assert one.newest == history(tmp_path).newest == 1
+    assert one.path.read_text() == one.text(1) == TEXT
+    assert not list(tmp_path.rglob("*.part"))
+    one.save(LATER, "maria", 6, base=1)
+    assert one.newest == history(tmp_path).newest == 2
+    assert one.path.read_text() == LATER
+
+
+def test_what_was_prepared_and_dropped_was_never_there(tmp_path: Path) -> None:
+    one = history(tmp_path)
+    change = one.prepare(LATER, "maria", 5, base=1)
+    assert one.newest == history(tmp_path).newest == 1
+    assert one.path.read_text() == TEXT
+    one.drop(change)
+    assert not list(tmp_path.rglob("*.part"))
+    # Nor does a crash in between leave anything but a part, which the next change replaces.
+    one.prepare(LATER, "maria", 5, base=1)
+    assert history(tmp_path).newest == 1
+    assert history(tmp_path).save(LATER, "ion", 6, base=1).number == 2
 
 
 def test_a_damaged_index_line_costs_that_line_alone(tmp_path: Path) -> None:

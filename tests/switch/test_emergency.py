@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from appliance import events as e
@@ -136,6 +138,126 @@ def test_a_line_that_fails_is_followed_by_the_next_until_the_caller_gives_up() -
     office.sip(sip.Cancelled("in1"))
     assert not office.w.calls
     assert not office.w.wants_line
+
+
+def off_hook(office: Office, line: str = "l1") -> int:
+    """An emergency call that the trunk refused and that this line has dialled; its leg."""
+    office.incoming("in1", "112", PHONE)
+    office.sip(sip.Failed(office.last(act.SipInvite).sip, 503, ""))
+    office.media(p.LineOffHook(line, sure=False))
+    return office.last(p.OpenLine).leg
+
+
+@pytest.mark.parametrize("source", ["busy", "tone", "dle", "silence"])
+def test_a_line_that_hears_busy_after_dialling_is_followed_by_the_next(source: Any) -> None:
+    office = Office()
+    leg = off_hook(office)
+    office.talk()
+    office.media(p.ToneHeard(leg, "busy"))
+    office.media(p.LineHungUp("l1", source))
+    assert not office.all(e.Disconnect)
+    assert office.last(p.DialLine) == p.DialLine("l2", "112")
+    assert office.last(p.PlayTone).tone == "ringback"
+    assert office.w.lines["l1"].state == "idle"
+    office.media(p.LineOffHook("l2", sure=False))
+    bridge = office.last(p.Bridge)
+    assert {office.w.legs[bridge.a].party, office.w.legs[bridge.b].party} == {
+        "phone:101",
+        "line:l2",
+    }
+    office.talk()
+    office.sip(sip.HungUp("in1", "normal"))
+    assert office.last(e.Disconnect).cause == "normal"
+    assert len(office.all(e.DialEnded)) == len(dialled(office)) == 3
+
+
+def test_it_goes_on_until_the_caller_gives_up_when_every_line_hears_busy() -> None:
+    office = Office()
+    off_hook(office)
+    office.media(p.LineHungUp("l1", "tone"))
+    for _ in range(6):
+        seized = office.last(p.DialLine).line
+        office.media(p.LineOffHook(seized, sure=False))
+        office.media(p.LineHungUp(seized, "tone"))
+        office.sip(sip.Failed(office.last(act.SipInvite).sip, 486, "Busy Here"))
+        office.wait(3.1)
+    assert not office.all(e.Disconnect)
+    assert len(dialled(office)) >= 8
+    office.sip(sip.HungUp("in1", "normal"))
+    assert not office.w.calls
+    assert not office.w.wants_line
+
+
+@pytest.mark.parametrize("heard", ["ringback", "time", "answer"])
+def test_after_somebody_may_have_answered_a_hang_up_is_the_end(heard: str) -> None:
+    office = Office()
+    leg = off_hook(office)
+    office.talk()
+    if heard == "ringback":
+        office.media(p.ToneHeard(leg, "ringback"))
+    elif heard == "time":
+        office.wait(61)
+    else:
+        office.w.legs[leg].rang = True
+    office.media(p.LineHungUp("l1", "tone"))
+    assert office.last(e.Disconnect).cause == "normal"
+    assert not office.w.calls
+
+
+def test_a_line_that_says_that_somebody_answered_is_believed() -> None:
+    office = Office()
+    office.incoming("in1", "112", PHONE)
+    office.sip(sip.Failed(office.last(act.SipInvite).sip, 503, ""))
+    office.media(p.LineOffHook("l1", sure=True))
+    office.media(p.LineHungUp("l1", "tone"))
+    assert office.last(e.Disconnect).cause == "normal"
+
+
+@pytest.mark.parametrize("gone", [p.LineHungUp("l1", "device"), p.LineDown("l1", "unplugged")])
+def test_a_modem_that_vanishes_in_mid_talk_is_followed_by_the_next_line(gone: p.Event) -> None:
+    office = Office()
+    off_hook(office)
+    office.talk()
+    office.wait(90)
+    office.media(gone)
+    assert not office.all(e.Disconnect)
+    assert office.last(p.DialLine) == p.DialLine("l2", "112")
+    assert len(dialled(office)) == 3
+
+
+def test_a_trunk_that_is_lost_in_mid_talk_is_followed_by_a_line() -> None:
+    office = Office()
+    office.incoming("in1", "112", PHONE)
+    office.sip(sip.Answered(office.last_invite(), SESSION))
+    office.talk()
+    office.sip(sip.HungUp(office.last_invite(), "unreachable"))
+    assert office.last(p.DialLine) == p.DialLine("l1", "112")
+    assert not office.all(e.Disconnect)
+
+
+def test_one_that_is_consulted_with_the_emergency_number_is_dialled_again() -> None:
+    office = Office()
+    office.on_duty("ana")
+    office.queue_call()
+    office.answer("ana")
+    office.talk()
+    office.ask(live.AgentConsult("ana", "start", "112"))
+    office.sip(sip.Failed(office.last_invite(), 503, ""))
+    office.media(p.LineOffHook("l1", sure=False))
+    office.media(p.LineHungUp("l1", "tone"))
+    assert not office.all(e.ConsultEnd)
+    office.wait(3.1)
+    assert len(dialled(office)) >= 3
+
+
+def test_an_ordinary_call_ends_when_its_line_hears_busy() -> None:
+    office = Office()
+    office.w.trunks["voip"] = (False, "down")
+    office.incoming("in1", "0555777", PHONE)
+    office.media(p.LineOffHook("l1", sure=False))
+    office.media(p.ToneHeard(office.last(p.OpenLine).leg, "busy"))
+    office.media(p.LineHungUp("l1", "tone"))
+    assert office.last(e.Disconnect).cause == "busy"
 
 
 def test_it_is_never_counted_nor_cut() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from appliance import live
@@ -49,6 +51,49 @@ def test_who_forwards_to_where_nobody_answers_has_the_message(to: str) -> None:
     box.wait(4)
     box.sip(sip.HungUp("in1", "normal"))
     assert box.last(MessageKept).box == "pip"
+
+
+@pytest.mark.parametrize("when", ["always", "no_answer", "busy"])
+@pytest.mark.parametrize("door", ["phone", "page"])
+def test_who_forwards_to_the_outside_has_the_message_when_no_line_is_to_be_had(
+    when: Literal["always", "no_answer", "busy"], door: str
+) -> None:
+    box = office()
+    box.on_duty("ana")
+    box.ask(live.SetForward("pip", when, "05550777"))
+    if when == "busy":
+        box.ask(live.SetDnd("pip", True))
+    for line in ("l1", "l2"):
+        box.media(p.LineDown(line, "unplugged"))
+    box.sip(sip.TrunkState("voip", False, "away"))
+    if door == "phone":
+        box.incoming("in1", "203", RECEPTION)
+    else:
+        box.ask(live.AgentDial("ana", "203"))
+    box.wait(26)
+    assert [fact.to for fact in box.all(Forwarded)] == ["05550777"]
+    (call,) = box.w.calls.values()
+    assert call.menu is not None
+    assert call.menu.menu == "voicemail:pip"
+    assert {command.tone for command in box.commands(p.PlayTone)} <= {None, "ringback"}
+    said(box)
+    box.wait(4)
+    if door == "phone":
+        box.sip(sip.HungUp("in1", "normal"))
+    else:
+        box.ask(live.AgentAction("ana", "hangup"))
+    assert box.last(MessageKept).box == "pip"
+
+
+def test_who_has_no_box_for_it_is_told_by_the_door() -> None:
+    box = office()
+    box.on_duty("bo")
+    box.ask(live.SetForward("bo", "always", "05550777"))
+    for line in ("l1", "l2"):
+        box.media(p.LineDown(line, "unplugged"))
+    box.sip(sip.TrunkState("voip", False, "away"))
+    box.incoming("in1", "202", RECEPTION)
+    assert box.last(act.SipReject).code == 503
 
 
 def test_the_keys_of_a_page_count_where_the_box_speaks() -> None:

@@ -487,6 +487,7 @@ def test_a_recording_whose_process_dies_at_its_end_is_closed_once(stop_first: bo
     box.rtp(1, 0)
     box.send(p.StartRecording("r", "/d/r.wav", 1, None))
     box.now += 4000
+    box.say(0, p.Alive())
     if stop_first:
         box.send(p.StopRecording("r"))
         box.kill(0)
@@ -497,6 +498,42 @@ def test_a_recording_whose_process_dies_at_its_end_is_closed_once(stop_first: bo
     assert closed == [p.RecordingClosed("r", 4000, "media_lost")]
     box.start(0)
     assert not box.processes[0].recordings
+
+
+@pytest.mark.parametrize("stop_first", [True, False])
+def test_a_recording_that_a_process_which_hung_never_heard_of_has_no_length(
+    stop_first: bool,
+) -> None:
+    box = Box(1)
+    box.rtp(1, 0)
+    box.say(0, p.Alive())
+    box.now += 1000
+    box.send(p.StartRecording("r", "/d/r.wav", 1, None))
+    box.now += 4000
+    if stop_first:
+        box.send(p.StopRecording("r"))
+        box.kill(0)
+    else:
+        box.kill(0)
+        box.send(p.StopRecording("r"))
+    closed = [event for event in box.events if isinstance(event, p.RecordingClosed)]
+    assert closed == [p.RecordingClosed("r", 0, "media_lost")]
+
+
+def test_one_that_goes_on_when_the_process_is_back_has_its_whole_length() -> None:
+    box = Box(1)
+    box.rtp(1, 0)
+    box.say(0, p.Alive())
+    box.now += 1000
+    box.send(p.StartRecording("r", "/d/r.wav", 1, None))
+    box.now += 4000
+    box.kill(0)
+    box.start(0)
+    box.now += 3000
+    box.send(p.StopRecording("r"))
+    box.say(0, p.RecordingClosed("r.part-4000", 3000, "done"))
+    closed = [event for event in box.events if isinstance(event, p.RecordingClosed)]
+    assert closed == [p.RecordingClosed("r", 7000, "done")]
 
 
 def test_a_full_disk_ends_the_recording_and_a_stop_after_it_is_nothing() -> None:
