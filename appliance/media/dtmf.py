@@ -270,7 +270,8 @@ class DtmfDetector:
         self._now = 0
         """Number of this frame; it is kept in place `_now % _KEPT`."""
         self.capacity = 0
-        self._said = np.empty((_KEPT, 0, FRAME), np.int16)
+        self._said = np.empty((_KEPT, 0, FRAME), np.uint8)
+        """As mu-law."""
         self._least = np.empty((3, 0), np.float32)
         """Least energies of late: the noise floor's, before a key, below the keys before it."""
         fixed = set(vars(self))
@@ -309,7 +310,7 @@ class DtmfDetector:
         self._allocate(capacity)
         for name, value in old.items():
             getattr(self, name)[: self.capacity] = value
-        said = np.zeros((_KEPT, capacity, FRAME), np.int16)
+        said = np.full((_KEPT, capacity, FRAME), g711.ULAW_SILENCE, np.uint8)
         said[:, : self.capacity] = self._said
         least = np.full((3, capacity), _LEAST, np.float32)
         least[:, : self.capacity] = self._least
@@ -322,11 +323,14 @@ class DtmfDetector:
             getattr(self, name)[slot] = 0
         self._looked[slot] = -1
         self._run_key[slot] = self._held[slot] = _NONE
-        self._said[:, slot] = 0
+        self._said[:, slot] = g711.ULAW_SILENCE
         self._least[:, slot] = _LEAST
 
-    def process(self, pcm: npt.NDArray[Any], slots: _I64) -> list[tuple[int, str]]:
-        """Keys that became certain in this frame; `pcm` is (legs, 160), `slots` its rows to hear.
+    def process(
+        self, pcm: npt.NDArray[Any], slots: _I64, ulaw: g711.Bytes | None = None
+    ) -> list[tuple[int, str]]:
+        """Keys that became certain in this frame; `pcm` is (legs, 160), `ulaw` the same as
+        bytes where somebody has them, `slots` the rows to hear.
 
         Each key press is reported once.
         """
@@ -336,7 +340,10 @@ class DtmfDetector:
         # Neighbours are worked on in place, others as copies that are put back.
         where = together(slots)
         frame = pcm[where]
-        self._said[self._now % _KEPT, where] = frame
+        if ulaw is None:
+            self._said[self._now % _KEPT, where] = g711.ulaw_encode(frame.astype(np.int16))
+        else:
+            self._said[self._now % _KEPT, where] = ulaw[where]
         before = self._least[:, where]
         high, low, may = self._gate.look(frame, before[0])
         may |= self._busy[where]
@@ -451,7 +458,8 @@ class DtmfDetector:
         frames = -(-samples // FRAME)
         turns = (self._now - back - np.arange(frames)[::-1]) % _KEPT
         said = self._said[turns, slots[:, None]].reshape(len(slots), -1)
-        return said[:, -samples:].astype(np.float32)
+        sound: _F32 = g711.ULAW_FLOAT[said[:, -samples:]]
+        return sound
 
     def _high(self, sound: _F32) -> _F32:
         """What is above 600 Hz, from the `_TAPS`th sample on."""

@@ -444,7 +444,7 @@ class Engine:
         """Read, listen, mix. `begin_tick` and all that arrived came before."""
         ulaw, pcm = self.ring.read(self.high)
         self.echo.tick(ulaw, pcm, self._out, self.ring.missing(self.high))
-        self._listen(pcm)
+        self._listen(ulaw, pcm)
         pcm = self._hearing.even(ulaw, pcm)
         self._mix(ulaw, pcm)
         self._reel.add(ulaw, self.now)
@@ -520,8 +520,8 @@ class Engine:
                 rooms.setdefault(leg.room, []).append(seat)
         return Mixer(rooms.values())
 
-    def _listen(self, pcm: _F32) -> None:
-        for slot, digit in self._dtmf.process(pcm, self._routes.keys):
+    def _listen(self, ulaw: g711.Bytes, pcm: _F32) -> None:
+        for slot, digit in self._dtmf.process(pcm, self._routes.keys, ulaw):
             leg = self._by_slot[slot]
             leg.last_inband = (digit, self.now)
             self._events.append(protocol.Key(leg.number, digit, "inband"))
