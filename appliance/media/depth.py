@@ -83,6 +83,8 @@ class Depth:
         self._busy = 0
         """The same of a new one, and the tick in which that was needed last."""
         self._busy_tick = 0
+        self._short: npt.NDArray[np.bool_] = np.zeros(capacity, np.bool_)
+        """Links that were open when that grew."""
 
     def reserve(self, capacity: int) -> None:
         for name, value in list(vars(self).items()):
@@ -93,6 +95,7 @@ class Depth:
         """A new leg, or the end of a link."""
         self._link[slot] = link
         self.more[slot] = self._busy if link else 0
+        self._short[slot] = False
         self._wary[slot] = 0
         self._grown[slot] = self._gave[slot] = -_WARY_TICKS
         self.begin(slot)
@@ -114,9 +117,12 @@ class Depth:
         """Our own tick was late, as those of other processes may be."""
         if seconds >= LATE_S:
             self._busy_tick = tick
-            self._raise_links(max(self._busy, FRAME if seconds < LATE_S + 0.02 else MOST_OF_LINKS))
+            needed = FRAME if seconds < LATE_S + 0.02 else MOST_OF_LINKS
+            if needed > self._busy:
+                self._short |= self._link
+                self._let_links_have(needed)
 
-    def _raise_links(self, samples: int) -> None:
+    def _let_links_have(self, samples: int) -> None:
         self._busy = samples
         self.more[self._link] = samples
 
@@ -132,17 +138,16 @@ class Depth:
         newest packet is ahead of the reader now, and whether it is a line."""
         if self._busy and tick - self._busy_tick > _BUSY_TICKS:
             self._busy_tick = tick
-            self._raise_links(self._busy - FRAME)
+            self._let_links_have(self._busy - FRAME)
         part = slice(0, len(margin))
         link = self._link[part]
-        if self._busy:
-            margin = np.where(margin < NO_MARGIN, margin - self.more[part], margin)
-            room = room - self.more[part]
+        # Of a link, what is beyond its reserve; a stall may take all of that.
+        beyond = margin - self.more[part] if self._busy else margin
         debt, worst, spare = self.debt[part], self._worst[part], self._spare[part]
         wary, grown = self._wary[part], self._grown[part]
         known = (margin < NO_MARGIN) & ~self.fell[part]
-        rich = known & (margin >= MOST)
-        worst[known] = np.where(rich, np.minimum(worst, margin), NO_MARGIN)[known]
+        rich = known & (beyond >= MOST)
+        worst[known] = np.where(rich, np.minimum(worst, beyond), NO_MARGIN)[known]
         spare[known] = np.where(rich, spare + 1, 0)[known]
 
         again = (tick - grown < LOOK_TICKS) & (grown - self._gave[part] < _WARY_TICKS)
@@ -152,10 +157,11 @@ class Depth:
         grown[calm] = tick - 2 * _WARY_TICKS
 
         # What is owed already: is it still?
-        small = known & (margin < np.where(of_line, LEAST_OF_LINE, LEAST))
-        debt[known & (debt < 0) & ~small] = 0
+        least = np.where(of_line, LEAST_OF_LINE, LEAST)
+        small = known & (margin < least)
+        debt[known & (debt < 0) & (beyond >= least)] = 0
         over = known & (debt > 0)
-        debt[over] = np.clip(margin[over] - TARGET, 0, debt[over])
+        debt[over] = np.clip(beyond[over] - TARGET, 0, debt[over])
 
         much = worst - TARGET >= MUCH
         give = rich & (spare >= np.where(much, 1, _PATIENCE) << wary)
@@ -172,6 +178,12 @@ class Depth:
         # The far end was late again, only not too late: what it has is in use.
         grown[known & link & ~rich & (wary > 0)] = tick
         debt[low] = margin[low] - TARGET
+        if tick - self._busy_tick > LOOK_TICKS and self._short.any():
+            short = self._short[part] & known
+            self._short[part][short] = False
+            short &= (beyond < least) & (debt <= 0)
+            debt[short] = np.minimum(debt, beyond - TARGET)[short]
+            low |= short
         due = self.due[part]
         due[give & much] = tick
         due[(give & ~much) | low] = tick + _UNHURRIED_TICKS
