@@ -23,6 +23,18 @@ class LiveConsult(msgspec.Struct, frozen=True):
     phase: Literal["ringing", "talking", "waiting"]
 
 
+LevelHint = Literal["quiet", "loud"]
+
+
+class LiveLevel(msgspec.Struct, frozen=True):
+    """How loud one side of a call speaks, as the other hears it: active speech level in dBm0, None
+    while nobody has spoken. There while somebody looks, see `LookAt`."""
+
+    party: str
+    dbm0: int | None
+    hint: LevelHint | None = None
+
+
 class LiveAgentCall(msgspec.Struct, frozen=True):
     """The call in front of an agent. `phase`: ringing (to be answered), talking, held, wrap."""
 
@@ -37,6 +49,7 @@ class LiveAgentCall(msgspec.Struct, frozen=True):
     direction: Literal["in", "out", "internal"] = "in"
     poor: str | None = None
     """The party whose audio is poor at the moment."""
+    levels: tuple[LiveLevel, ...] = ()
     consult: LiveConsult | None = None
     """The agent's own consultation."""
     others: tuple[str, ...] = ()
@@ -98,6 +111,7 @@ class LiveCall(msgspec.Struct, frozen=True):
     recording: bool = False
     poor: str | None = None
     """The party whose audio is poor at the moment."""
+    levels: tuple[LiveLevel, ...] = ()
     people: tuple[str, ...] = ()
     """The names of everybody who talks."""
     watched: tuple[str, ...] = ()
@@ -302,6 +316,14 @@ class Supervise(msgspec.Struct, frozen=True, tag=True):
     of: str = ""
 
 
+class LookAt(msgspec.Struct, frozen=True, tag=True):
+    """Measure for the next half a minute how loud each side of this call speaks; the live state
+    has it. Agents look at their own call. Reply: `Done`, or refused with why."""
+
+    agent: str
+    call: str
+
+
 class SetDnd(msgspec.Struct, frozen=True, tag=True):
     """Direct calls to the agent are busy; queues go by the agent's state. Reply: `Done`."""
 
@@ -452,6 +474,7 @@ Request = (
     | AgentFetch
     | AgentPickup
     | Supervise
+    | LookAt
     | SetDnd
     | SetForward
     | AgentDesk

@@ -201,7 +201,7 @@ class Engine:
             slot = len(self._by_slot)
         self._reserve(slot + 1)
         self.high = max(self.high, slot + 1)
-        self.ring.reset(slot)
+        self.ring.reset(slot, link=number >= protocol.LINK_NUMBERS)
         self._expects[slot] = self.held[slot] = False
         if door == "line":
             self.echo.open(slot)
@@ -416,14 +416,14 @@ class Engine:
         """What each slot is to hear now: (high, 160) mu-law."""
         return self._out[: self.high]
 
-    def begin_tick(self) -> None:
-        """From here on what is put into `ring` belongs to the new tick."""
+    def begin_tick(self, late_s: float = 0.0) -> None:
+        """From here on what is put into `ring` belongs to the new tick, which is so late."""
         self.now += 1
         if self._stale or self.recordings != self._known:
             self._rewind()
         if self._stale:
             self._reroute()
-        self.ring.begin_tick(self.now)
+        self.ring.begin_tick(self.now, late_s)
 
     @property
     def through(self) -> tuple[_I64, _I64]:

@@ -211,13 +211,13 @@ class Jitter:
         if capacity > self.capacity:
             self._grow(room_for(capacity))
 
-    def reset(self, slot: int) -> None:
-        """A new leg in this slot."""
+    def reset(self, slot: int, link: bool = False) -> None:
+        """A new leg in this slot, or the end of a link."""
         # What was said in this slot before must not be heard in a concealed frame.
         self.data[slot] = g711.ULAW_SILENCE
-        self._clear(slot)
+        self._clear(slot, link)
 
-    def _clear(self, slot: int) -> None:
+    def _clear(self, slot: int, link: bool = False) -> None:
         self._fill[slot] = 0
         self._stray[slot] = 0
         self._lost[slot] = _NOISE_SAMPLES
@@ -227,7 +227,7 @@ class Jitter:
         self._late_tick[slot] = -1
         self._sequence[slot] = self._streamed[slot] = 0
         self._comfort[slot] = self._comfort_tick[slot] = -1
-        self._depth.reset(slot)
+        self._depth.reset(slot, link)
         self._noise.reset(slot)
         self.ssrc[slot] = self._next_ssrc[slot] = self.heard[slot] = -1
         self.received[slot] = self.concealed[slot] = 0
@@ -246,7 +246,8 @@ class Jitter:
         self._sequence[slot] = sequence + 0x10000
         self._first_sequence[slot] = sequence + 0x10000
         self._timestamp[slot] = timestamp
-        self._newest[slot] = self._border(slot) + FIRST_DEPTH * FRAME + -size % FRAME
+        depth = FIRST_DEPTH * FRAME + int(self._depth.more[slot])
+        self._newest[slot] = self._border(slot) + depth + -size % FRAME
         self._margin[slot] = NO_MARGIN
         self._depth.begin(slot)
         self._comfort[slot] = -1
@@ -269,6 +270,9 @@ class Jitter:
         self._stray[slots] += samples
         self._due[slots, _KIND] = 0
         self._straying = True
+
+    def _target(self, slot: int) -> int:
+        return TARGET + int(self._depth.more[slot])
 
     # --- writing --------------------------------------------------------------------------
 
@@ -395,10 +399,10 @@ class Jitter:
             if jump <= 0 or (paused and position - border > _MAX_PAUSE_AHEAD):
                 # The clock of the stream jumped: go on where its last packet ends.
                 position = int(self._newest[slot]) + size * min(step, FRAMES // 2)
-                position = max(position, border + TARGET)
+                position = max(position, border + self._target(slot))
             elif position < border and (packet.marker or paused):
                 # A talkspurt begins: whatever the clock did in the pause, this is now.
-                position = border + TARGET
+                position = border + self._target(slot)
             elif self._began[slot] == self._tick and jump <= MAX_PAYLOAD:
                 # It waited for us together with the stream's first: what came before it is not
                 # waited for, or all of the stream would be late by that much.
@@ -540,11 +544,12 @@ class Jitter:
 
     # --- reading --------------------------------------------------------------------------
 
-    def begin_tick(self, tick: int) -> None:
-        """What is put from now on arrives in this tick."""
+    def begin_tick(self, tick: int, late_s: float = 0.0) -> None:
+        """What is put from now on arrives in this tick, which is so late itself."""
         if not self._was_read or tick != self._tick + 1:
             self._due[:, _KIND] = 0
         self._tick, self._was_read = tick, False
+        self._depth.tick_was_late(late_s, tick)
 
     def read(self, count: int) -> tuple[g711.Bytes, npt.NDArray[np.float32]]:
         """The next frame of slots 0 to `count` as mu-law (count, 160) and samples on the

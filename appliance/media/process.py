@@ -588,7 +588,7 @@ class MediaProcess:
                 line.pace.reset()
             self._deadline += missed * TICK_S
         engine = self._engine
-        engine.begin_tick()
+        engine.begin_tick(late)
         self._io.receive()
         self._read_peers()
         engine.tick()

@@ -10,7 +10,7 @@ Levels are dBm0, times milliseconds unless the name says otherwise.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -21,6 +21,11 @@ Fax = Literal["cng", "ced", "ansam"]
 """A fax that calls (T.30), one that answers, and a V.8 modem or fax that answers."""
 Source = Literal["rfc4733", "inband", "device", "page", "sip_info"]
 PeerStateName = Literal["connected", "lost", "closed", "failed"]
+
+
+LINK_NUMBERS: Final = 1 << 40
+"""Legs from here on are ends of links, whose far end is another media process of this machine; the
+switch counts from 1 and does not get there."""
 
 
 class Message(msgspec.Struct, frozen=True, tag=True):

@@ -31,6 +31,7 @@ from appliance.switch import (
     line_door,
     loudness,
     messages,
+    meters,
     parking,
     queueing,
     requests,
@@ -130,6 +131,7 @@ class Switch:
         times = [w.acd.next_deadline(), w.back.next_deadline()]
         for call in w.calls.values():
             times += [call.live_by, call.parked_until, call.end_at, call.screened_until]
+            times.append(call.looked_until)
             if call.attempt is not None:
                 times += [call.attempt.until, call.attempt.retry_at]
             if call.orbit is not None:
@@ -193,6 +195,8 @@ class Switch:
             due = call.menu.next_deadline()
             if due is not None and due <= w.now:
                 routing.carry_out(w, call, call.menu.tick(w.now))
+        if call.looked_until is not None and call.looked_until <= w.now:
+            meters.look_away(w, call)
         if call.wish is not None:
             callbacks.steps(w, call, call.wish.tick(w.now))
         if call.listening is not None:
@@ -356,6 +360,7 @@ class Switch:
                 heard.fax(w, event)
             case p.LegLevel():
                 loudness.heard(w, event)
+                meters.heard(w, event)
                 heard.level(w, event)
             case p.MachineHeard():
                 heard.machine(w, event)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+import msgspec
+
 from appliance.acd.callback import CallBacks
 from appliance.acd.callback import Event as WishEvent
 from appliance.acd.events import Event as AcdEvent
@@ -36,6 +38,7 @@ from appliance.site.model import Language, Person, Prompt, Site
 from appliance.switch.actions import Action, HoldMusic, Media, Speak
 from appliance.switch.countries import Plan
 from appliance.switch.loudness import LoudnessBook
+from appliance.switch.meters import Meter
 from appliance.switch.ports import PortPool
 from appliance.switch.spending import Spending
 from appliance.switch.verdicts import QualityBook
@@ -89,6 +92,10 @@ class Leg:
     """The acd's offer that this leg rings for."""
     quality: p.LegQuality | None = None
     """The newest word about how it sounds."""
+    hears: p.Listen | None = None
+    """What the media process was last told to hear of it."""
+    meter: Meter | None = None
+    """While somebody looks how loud it is."""
     keys: bytes = field(default=b"", repr=False)
     """Our own for SRTP, the same in all descriptions of this leg; see `legs.own_keys`."""
     outside: Outside | None = None
@@ -238,6 +245,8 @@ class Call:
     """At least two of those who talk are connected."""
     bridge_live: bool = False
     talk_since: int = 0
+    looked_until: int | None = None
+    """Somebody looks how loud people speak, so long."""
     live_by: int | None = None
     """When a bridge without audio from one side is taken for connected all the same."""
     held_by: str | None = None
@@ -431,6 +440,11 @@ class World:
             self.recordings[command.recording] = command
         elif isinstance(command, p.StopRecording):
             self.recordings.pop(command.recording, None)
+        elif isinstance(command, p.Listen) and command.leg in self.legs:
+            leg = self.legs[command.leg]
+            leg.hears = command
+            if leg.meter is not None:
+                command = msgspec.structs.replace(command, level=True)
         self.actions.append(Media(command))
 
     def number(self) -> int:

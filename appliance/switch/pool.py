@@ -34,8 +34,6 @@ from appliance.switch.ports import PortPool
 LINES: Final = 0
 """The process that has the lines."""
 LINK_HOST: Final = "127.0.0.1"
-LINK_NUMBERS: Final = 1 << 40
-"""Legs from here on are ends of links; the switch counts from 1 and does not get there."""
 _KEYS: Final = 101
 """Payload type of keys on a link."""
 LEG_MS: Final = {p.OpenRtp: 0.02, p.OpenLine: 0.03, p.OpenPeer: 0.1}
@@ -135,7 +133,7 @@ class MediaPool:
         self._tapes: dict[str, _Tape] = {}
         self._parts: dict[tuple[int, str], str] = {}
         """Process and its name for a recording -> the switch's name."""
-        self._last_end = LINK_NUMBERS - 1
+        self._last_end = p.LINK_NUMBERS - 1
         self._commands: list[tuple[int, p.Command]] = []
         self._events: list[p.Event] = []
 
@@ -635,7 +633,7 @@ class MediaPool:
         elif leg in self._ends:
             if isinstance(event, p.LegFailed):
                 self._link_failed(leg, now)
-        elif leg < LINK_NUMBERS:
+        elif leg < p.LINK_NUMBERS:
             if isinstance(event, p.PlayEnded):
                 self._processes[process].mirror.played(leg, event.token)
             self._events.append(event)

@@ -11,6 +11,7 @@ from appliance.switch import (
     callbacks,
     consult,
     listening,
+    meters,
     parking,
     personal,
     pickup,
@@ -72,6 +73,8 @@ def _carry_out(w: World, request: live.Request) -> str | None:
             pickup.pick_up(w, _desk(w, request.agent), request.colleague)
         case live.Supervise():
             _supervise(w, _desk(w, request.agent), request)
+        case live.LookAt():
+            _look(w, _desk(w, request.agent), request.call)
         case live.SetDnd():
             personal.set_dnd(w, _desk(w, request.agent), request.on)
         case live.SetForward():
@@ -277,6 +280,13 @@ def _supervise(w: World, desk: Desk, request: live.Supervise) -> None:
         supervise.stop(w, desk)
     else:
         supervise.start(w, desk, _desk(w, request.of), request.mode)
+
+
+def _look(w: World, desk: Desk, call_id: str) -> None:
+    call = w.calls.get(call_id)
+    if call is None or (desk.person.role == "agent" and desk.call is not call):
+        raise Unwilling("That call is not there, or not yours.")
+    meters.look(w, call)
 
 
 def presence(w: World, desk: Desk, session: str, present: bool) -> None:

@@ -8,6 +8,7 @@ from typing import Literal
 from appliance import live
 from appliance.switch import messages, wrap_up
 from appliance.switch.dialling import reachable
+from appliance.switch.meters import levels
 from appliance.switch.model import Call, Desk, Leg, World
 from appliance.switch.verdicts import poor_party
 
@@ -113,6 +114,7 @@ def _agent_call(w: World, desk: Desk) -> live.LiveAgentCall | None:
         waited_ms=waited,
         direction="out" if outgoing else call.direction,
         poor=poor_party(call),
+        levels=levels(call),
         consult=_consult(w, call, mine),
         others=shown if len(call.people) > 2 or mine not in call.people else (),
         muted=mine is not None and mine.muted,
@@ -251,6 +253,7 @@ def _call(w: World, call: Call) -> live.LiveCall:
         agent=agent,
         recording=call.recording is not None and call.joined,
         poor=poor_party(call),
+        levels=levels(call),
         people=tuple(who(leg) for leg in call.people),
         watched=tuple(x.leg.name for x in call.watchers),
     )

@@ -141,8 +141,10 @@ def _apart(engine: int, phones: int) -> None:
         os.sched_setaffinity(process, own)
 
 
-def _carried_out(event: Any, calls: int) -> bool:
-    return isinstance(event, p.MediaStats) and (event.legs, event.recordings) == (2 * calls, calls)
+def carried_out(event: Any, calls: int, heard: bool) -> bool:
+    """Whether all legs are open, and all recordings if there are to be any."""
+    there = calls if heard else 0
+    return isinstance(event, p.MediaStats) and (event.legs, event.recordings) == (2 * calls, there)
 
 
 async def _measure(folder: Path, calls: int, relay: bool, heard: bool) -> dict[str, float]:
@@ -170,7 +172,7 @@ async def _measure(folder: Path, calls: int, relay: bool, heard: bool) -> dict[s
     async def listen() -> None:
         async for event in client.events():
             events.append(event)
-            if _carried_out(event, calls):
+            if carried_out(event, calls, heard):
                 ready.set()
 
     try:

@@ -88,11 +88,14 @@ def compare(ours: dict[str, Callable[[int], float]]) -> dict[str, float]:
             theirs: list[float] = []
             own: list[float] = []
             for _ in range(RUNS):
-                for run, found in ((peer.run, theirs), (ours[peer.work], own)):
+                for who, run, found in (
+                    (peer.name, peer.run, theirs),
+                    (f"ours beside {peer.name}", ours[peer.work], own),
+                ):
                     try:
                         found.append(run(calls))
                     except _FAULTS as error:
-                        print(f"  beside {peer.name}, {calls} calls: {error!r}", flush=True)
+                        print(f"  {who}, {calls} calls: {error!r}", flush=True)
             if not theirs or not own:
                 continue
             costs.append((min(theirs), min(own)))

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from appliance.media.protocol import MediaStats
 from tests.bench import media_peers
+from tests.bench.bench_media import carried_out
 from tests.bench.media_peers import Peer, PeerError, bdecode, bencode, compare
 
 _REQUESTS = st.dictionaries(st.text(), st.text() | st.lists(st.text()))
@@ -58,4 +60,25 @@ def test_a_peer_that_fails_leaves_only_its_numbers_out(
     _peers(monkeypatch, fail)
     found = compare({"relay": lambda calls: 0.1})
     assert set(found) == {"asterisk_relay_50", "ours_relay_50", "ratio_asterisk_relay_50"}
-    assert "beside Asterisk, 100 calls" in capsys.readouterr().out
+    assert "  Asterisk, 100 calls" in capsys.readouterr().out.splitlines()[0]
+
+
+def test_a_run_of_ours_that_fails_is_called_ours(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(calls: int) -> float:
+        raise TimeoutError
+
+    _peers(monkeypatch, lambda calls: 0.5)
+    assert compare({"relay": fail}) == {}
+    assert "  ours beside Asterisk, 50 calls: TimeoutError()" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("heard", "recordings"), [(True, 50), (False, 0)])
+def test_ours_has_begun_when_all_legs_and_recordings_there_are_to_be_are_there(
+    heard: bool, recordings: int
+) -> None:
+    stats = MediaStats(100, recordings, 1.0, 0.1, True, 1)
+    assert carried_out(stats, 50, heard)
+    assert not carried_out(stats, 51, heard)
+    assert not carried_out(stats, 50, not heard)

@@ -14,11 +14,11 @@ import pytest_asyncio
 from playwright.async_api import Page, WebSocketRoute, expect
 
 from appliance.ledger.writer import Ledger
-from appliance.live import ChangeSite, Done, SiteChanged, TakeSound, UndoSite
+from appliance.live import ChangeSite, Done, LiveLevel, LookAt, SiteChanged, TakeSound, UndoSite
 from appliance.site.history import HISTORY, SiteHistory
 from appliance.site.load import dump
 from tests.browser.chromium import Chromium, chromium
-from tests.browser.page_rig import Rig, axe, built, picture, rig
+from tests.browser.page_rig import Rig, axe, built, picture, rig, until
 from tests.web import scenes
 from tests.web.history import abandoned, answered, write_recording
 
@@ -74,6 +74,18 @@ async def test_the_board_moves_with_the_switch(
         await expect(page.locator("[data-running] [data-poor]")).to_have_text(
             "Poor sound: Boris Ivanov"
         )
+        # How loud they speak is measured for whoever looks.
+        running = page.locator("[data-running]")
+        await expect(running.locator("[data-level]")).to_have_count(0)
+        await running.get_by_role("button", name="Speech level").press("Enter")
+        meter = running.get_by_role("progressbar", name="Speech level of Line 1")
+        await expect(meter).to_have_attribute("aria-valuetext", "-34 dBm0, too quiet")
+        await expect(running.locator("[data-level='line:line1']")).to_contain_text("too quiet")
+        await expect(running.locator("[data-level='agent:boris']")).to_have_text(
+            re.compile("Boris Ivanov.*-17 dBm0")
+        )
+        await until(lambda: LookAt("dina", "c1") in office.control.requests)
+        assert await axe(page) == []
         await picture(page, "board")
         calm = scenes.quiet()
         office.show(msgspec.structs.replace(calm, facts=facts))
@@ -197,11 +209,15 @@ async def _every_view(office: Rig, page: Page, thorough: bool) -> list[str]:
 
     live = office.control.live
     now = scenes.clock()
+    levels = (LiveLevel("line:line1", -34, "quiet"), LiveLevel("agent:ana", None))
     states = {
         "ready": {"phase": "ready", "call": None},
         "not_ready": {"phase": "not_ready", "reason": "Lunch", "call": None},
         "ringing": {"phase": "offered", "call": scenes.call_for("ringing")},
-        "talking": {"phase": "busy", "call": scenes.call_for("talking", poor="agent:ana")},
+        "talking": {
+            "phase": "busy",
+            "call": scenes.call_for("talking", poor="agent:ana", levels=levels),
+        },
         "held": {"phase": "busy", "call": scenes.call_for("held")},
         "wrap": {"phase": "wrap", "call": None, "since": now, "wrap_until": now + 60_000},
     }
@@ -213,6 +229,8 @@ async def _every_view(office: Rig, page: Page, thorough: bool) -> list[str]:
         await page.wait_for_selector(f"[data-call={wanted}]")
         if name == "talking":
             await page.keyboard.press("k")
+            await page.locator("[data-levels] button").click()
+            await page.wait_for_selector("[data-level]")
         # A ring pulses; its colours are looked at between two pulses.
         await page.emulate_media(reduced_motion="reduce")
         await look(f"agent {name}")

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.media import protocol as p
-from appliance.switch.pool import FULL_MS, LINK_NUMBERS, MediaPool, link_ports
+from appliance.media.protocol import LINK_NUMBERS
+from appliance.switch.pool import FULL_MS, MediaPool, link_ports
 from appliance.switch.ports import PortPool
 
 SETUP = p.Setup((p.LineSetup("l1", "modem", "us", {}),), "us")

@@ -13,6 +13,7 @@ from appliance.live import (
     LiveAgentCall,
     LiveAlarm,
     LiveCall,
+    LiveLevel,
     LiveLine,
     LivePhone,
     LiveQueue,
@@ -155,6 +156,10 @@ def busy(demo: bool = False) -> Live:
                 "boris",
                 True,
                 poor="agent:boris",
+                levels=(
+                    LiveLevel("line:line1", -34, "quiet"),
+                    LiveLevel("agent:boris", -17),
+                ),
             ),
             LiveCall(
                 "c2",

@@ -39,6 +39,7 @@ async def running(tmp_path: Path, free_port: Callable[[], int]) -> AsyncIterator
         ("pickup", {"colleague": "boris"}, live.AgentPickup("", "boris")),
         ("supervise", {"mode": "whisper", "of": "ana"}, live.Supervise("", "whisper", "ana")),
         ("supervise", {"mode": "stop"}, live.Supervise("", "stop")),
+        ("look", {"call": "c1"}, live.LookAt("", "c1")),
         ("dnd", {"on": True}, live.SetDnd("", True)),
         ("forward", {"when": "busy", "number": "202"}, live.SetForward("", "busy", "202")),
         ("forward", {"when": "busy"}, live.SetForward("", "busy")),

@@ -137,6 +137,7 @@ async def test_every_route_but_the_named_ones_needs_a_sign_in(running: Box) -> N
         "/api/v1/agent/fetch": {"orbit": "701"},
         "/api/v1/agent/pickup": {"colleague": "ana"},
         "/api/v1/agent/supervise": {"mode": "stop"},
+        "/api/v1/agent/look": {"call": "c1"},
         "/api/v1/agent/dnd": {"on": True},
         "/api/v1/agent/forward": {"when": "always"},
         "/api/v1/messages/{message}/heard": {},

@@ -15,6 +15,7 @@ from appliance.live import (
     AgentPark,
     AgentPickup,
     Done,
+    LookAt,
     SetDnd,
     SetForward,
     Supervise,
@@ -61,6 +62,10 @@ class Watch(Body):
         if (self.mode == "stop") == (self.of is not None):
             raise ValueError("say whose call, except to stop")
         return self
+
+
+class Look(Body):
+    call: Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
 class Dnd(Body):
@@ -113,6 +118,14 @@ async def supervise(body: Watch, who: Somebody, office: TheOffice) -> dict[str, 
     if who.person.role == "agent":
         raise Problem(403, "forbidden", "Only supervisors may be in other people's calls.")
     await office.link.ask(Supervise(who.id, body.mode, body.of or ""), Done)
+    return {}
+
+
+@router.post("/look")
+async def look(body: Look, who: Somebody, office: TheOffice) -> dict[str, Any]:
+    """Show for half a minute how loud each side of a call speaks: `levels` of the call in the live
+    state, every 5 s, active speech level in dBm0 (ITU-T P.56). Agents look at their own call."""
+    await office.link.ask(LookAt(who.id, body.call), Done)
     return {}
 
 

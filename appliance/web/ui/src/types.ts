@@ -3,6 +3,13 @@
 export type Phase = "offline" | "ready" | "not_ready" | "offered" | "busy" | "wrap";
 export type Direction = "in" | "out" | "internal";
 
+/** How loud one side speaks, as the other hears it; null while nobody has spoken. */
+export interface Level {
+  party: string;
+  dbm0: number | null;
+  hint?: "quiet" | "loud" | null;
+}
+
 export interface AgentCall {
   call: string;
   phase: "ringing" | "connecting" | "talking" | "held";
@@ -14,6 +21,7 @@ export interface AgentCall {
   waited_ms: number;
   direction: Direction;
   poor?: string | null;
+  levels?: Level[];
   consult: { to: string; phase: "ringing" | "talking" | "waiting" } | null;
   /** The others of a conference, or whom a supervisor listens to. */
   others: string[];
@@ -66,6 +74,7 @@ export interface Call {
   agent: string | null;
   recording: boolean;
   poor?: string | null;
+  levels?: Level[];
   people: string[];
   watched: string[];
 }

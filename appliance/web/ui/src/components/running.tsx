@@ -1,10 +1,12 @@
 import type { VNode } from "preact";
+import { me } from "../api";
 import { Caller } from "../format";
 import { t } from "../i18n";
 import { live } from "../live";
 import { agentName, partyName, queueName } from "../names";
 import type { Call, Line } from "../types";
 import { Icon, type IconName } from "./icons";
+import { SpeechLevels } from "./levels";
 import { Since } from "./phase";
 import { PoorSound } from "./quality";
 
@@ -24,6 +26,7 @@ export const DirectionIcon = (props: { direction: Call["direction"] }): VNode =>
 /** The calls of this moment, as the switch has them. */
 export function RunningCalls(): VNode {
   const calls = live.value?.calls ?? [];
+  const supervises = me.value?.role === "supervisor" || me.value?.role === "admin";
   if (!calls.length) return <p class="quiet">{t("board.no_calls")}</p>;
   return (
     <div class="overflow-x-auto" role="region" aria-label={t("board.calls")} tabIndex={0}>
@@ -70,6 +73,11 @@ export function RunningCalls(): VNode {
                   <span class="mt-1 block">
                     <PoorSound party={one.poor} />
                   </span>
+                )}
+                {one.phase === "talking" && supervises && (
+                  <div class="mt-1">
+                    <SpeechLevels call={one.call} levels={one.levels ?? []} />
+                  </div>
                 )}
               </td>
               <td>

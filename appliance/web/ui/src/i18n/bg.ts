@@ -339,6 +339,13 @@ export const bg: Messages = {
   "detail.back10": "10 секунди назад",
   "detail.on10": "10 секунди напред",
 
+  "level.show": "Ниво на гласа",
+  "level.of": "Ниво на гласа: {name}",
+  "level.none": "още не е говорил",
+  "level.quiet": "твърде тихо",
+  "level.loud": "твърде силно",
+  "level.usual": "Обичайно е от {low} до {high} dBm0.",
+
   "quality.title": "Звук",
   "quality.good": "добър",
   "quality.fair": "приемлив",

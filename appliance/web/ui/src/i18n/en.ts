@@ -338,6 +338,13 @@ export const en = {
   "detail.back10": "10 seconds back",
   "detail.on10": "10 seconds on",
 
+  "level.show": "Speech level",
+  "level.of": "Speech level of {name}",
+  "level.none": "has not spoken yet",
+  "level.quiet": "too quiet",
+  "level.loud": "too loud",
+  "level.usual": "{low} to {high} dBm0 is usual.",
+
   "quality.title": "Sound",
   "quality.good": "good",
   "quality.fair": "fair",

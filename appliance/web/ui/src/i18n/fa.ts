@@ -339,6 +339,13 @@ export const fa: Messages = {
   "detail.back10": "۱۰ ثانیه عقب",
   "detail.on10": "۱۰ ثانیه جلو",
 
+  "level.show": "بلندی صدا",
+  "level.of": "بلندی صدای {name}",
+  "level.none": "هنوز چیزی نگفته",
+  "level.quiet": "خیلی آهسته",
+  "level.loud": "خیلی بلند",
+  "level.usual": "معمول بین {low} و {high} dBm0 است.",
+
   "quality.title": "صدا",
   "quality.good": "خوب",
   "quality.fair": "متوسط",

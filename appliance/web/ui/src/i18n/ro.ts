@@ -341,6 +341,13 @@ export const ro: Messages = {
   "detail.back10": "10 secunde înapoi",
   "detail.on10": "10 secunde înainte",
 
+  "level.show": "Nivelul vocii",
+  "level.of": "Nivelul vocii: {name}",
+  "level.none": "nu a vorbit încă",
+  "level.quiet": "prea încet",
+  "level.loud": "prea tare",
+  "level.usual": "De obicei între {low} și {high} dBm0.",
+
   "quality.title": "Sunet",
   "quality.good": "bun",
   "quality.fair": "acceptabil",

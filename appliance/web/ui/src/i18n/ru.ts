@@ -343,6 +343,13 @@ export const ru: Messages = {
   "detail.back10": "10 секунд назад",
   "detail.on10": "10 секунд вперёд",
 
+  "level.show": "Громкость речи",
+  "level.of": "Громкость речи: {name}",
+  "level.none": "пока молчит",
+  "level.quiet": "слишком тихо",
+  "level.loud": "слишком громко",
+  "level.usual": "Обычно от {low} до {high} dBm0.",
+
   "quality.title": "Звук",
   "quality.good": "хороший",
   "quality.fair": "средний",

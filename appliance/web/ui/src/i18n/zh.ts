@@ -337,6 +337,13 @@ export const zh: Messages = {
   "detail.back10": "后退 10 秒",
   "detail.on10": "前进 10 秒",
 
+  "level.show": "说话音量",
+  "level.of": "{name}的说话音量",
+  "level.none": "还没有说话",
+  "level.quiet": "声音太小",
+  "level.loud": "声音太大",
+  "level.usual": "通常为 {low} 至 {high} dBm0。",
+
   "quality.title": "音质",
   "quality.good": "良好",
   "quality.fair": "一般",

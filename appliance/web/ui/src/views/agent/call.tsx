@@ -2,6 +2,7 @@ import { effect, signal } from "@preact/signals";
 import type { ComponentChildren, VNode } from "preact";
 import { attempt, post } from "../../api";
 import { Icon, type IconName } from "../../components/icons";
+import { SpeechLevels } from "../../components/levels";
 import { hasSound } from "../../components/mic";
 import { Since } from "../../components/phase";
 import { PoorSound } from "../../components/quality";
@@ -184,6 +185,11 @@ function Active(props: { agent: Agent; now: AgentCall }): VNode {
         <p class="mt-3" role="status">
           <PoorSound party={now.poor} />
         </p>
+      )}
+      {now.phase === "talking" && (
+        <div class="mt-3">
+          <SpeechLevels call={now.call} levels={now.levels ?? []} />
+        </div>
       )}
       {isMuted() && !rings && (
         <p class="mt-3 flex items-center gap-2 font-medium text-error" role="status">
