@@ -20,8 +20,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from appliance import events as e
 from appliance.simulator.rig import Call
 from tests.browser.signals import Samples, find, hear, mulaw_encode, speech_like
-from tests.e2e.box import Box, port_picker
+from tests.e2e.box import Box
 from tests.faults.office_under_attack import CALLER, OfficeUnderAttack, office_under_attack
+from tests.ports import port_picker
 from tests.sip.torture import CORPUS
 
 pytestmark = [

@@ -14,9 +14,10 @@ from appliance import events as e
 from appliance import live
 from tests.browser.chromium import Chromium, RigPage, chromium
 from tests.browser.signals import hear, speech_like, write_wav
-from tests.e2e.box import Box, port_picker
+from tests.e2e.box import Box
 from tests.faults.office_under_attack import pcm
 from tests.interop.baresip import baresip
+from tests.ports import port_picker
 
 pytestmark = [
     pytest.mark.faults,
