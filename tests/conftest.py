@@ -15,27 +15,34 @@ settings.load_profile("centrala")
 
 WAITING = (
     "faults/test_box_kills.py",
-    "faults",
+    "browser/test_page_agent.py",
+    "e2e/test_who_hears_whom.py",
+    "e2e/test_voicemail.py",
+    "browser/test_page_views.py",
+    "faults/test_box_bad_input.py",
     "e2e",
+    "browser/test_peer_in_chromium.py",
+    "faults",
     "media/test_media_process.py",
-    "interop",
     "browser",
-    "browser_peer",
-    "media/test_media_doors.py",
+    "interop",
     "media/test_media_links.py",
+    "browser_peer",
     "simulator/test_sim_rig.py",
     "media/test_media_srtp.py",
     "media/test_media_reports.py",
 )
 """Folders and modules whose tests live in real time: sound at its own pace, other programs, a
 browser. They mostly wait, so a few of them may run at once, each with its own ports and folders.
-In the order in which they start: what takes long first."""
+They begin in this order: what takes long comes first, and what keeps a core busy, as a browser
+does, is spread out."""
 
 ALONE = (
     "browser/test_agent_moves.py",  # a new network on the machine disturbs any browser
     "browser/test_delay_in_chromium.py",
     "faults/test_media_kills.py",
     "media/test_finish.py",  # works at idle priority
+    "media/test_media_doors.py",
     "media/test_media_flood.py",
 )
 """Of those, the ones that judge how late sound is, or need what the others would take away."""
