@@ -40,6 +40,7 @@ does, is spread out."""
 ALONE = (
     "browser/test_agent_moves.py",  # a new network on the machine disturbs any browser
     "browser/test_delay_in_chromium.py",
+    "e2e/test_first_call.py",
     "e2e/test_menu_on_live_calls.py",  # a late packet makes two keys of a tone that is cut in two
     "faults/test_media_kills.py",
     "media/test_finish.py",  # works at idle priority
