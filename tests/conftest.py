@@ -42,12 +42,15 @@ ALONE = (
     "browser/test_delay_in_chromium.py",
     "e2e/test_first_call.py",
     "e2e/test_menu_on_live_calls.py",  # a late packet makes two keys of a tone that is cut in two
+    "faults/test_box_closed_tab.py",
+    "faults/test_box_disk_full.py",
     "faults/test_media_kills.py",
     "media/test_finish.py",  # works at idle priority
     "media/test_media_doors.py",
     "media/test_media_flood.py",
 )
-"""Of those, the ones that judge how late sound is, or need what the others would take away."""
+"""Of those, the ones that judge how late sound is, or that hear each word of what is said only once,
+or that need what the others would take away."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
