@@ -49,8 +49,8 @@ ALONE = (
     "media/test_media_doors.py",
     "media/test_media_flood.py",
 )
-"""Of those, the ones that judge how late sound is, or that hear each word of what is said only once,
-or that need what the others would take away."""
+"""Of those, the ones that judge how late sound is, or hear to the end what is said only once,
+or need what the others would take away."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -191,13 +191,13 @@ async def until_heard(
     seconds: float = 15.0,
 ) -> Heard:
     """What `hear` says as soon as more than this share has come, or at last: sound is on its way
-    for a while after it was said."""
-    heard = hear(signal, await recording())
+    for a while after it was said. The search does not hold up whoever plays and listens here."""
+    heard = await asyncio.to_thread(hear, signal, await recording())
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             while heard.share <= share:
                 await asyncio.sleep(0.2)
-                heard = hear(signal, await recording())
+                heard = await asyncio.to_thread(hear, signal, await recording())
     return heard
 
 
