@@ -4,10 +4,11 @@ Standards: ITU-T Q.23 (frequencies), Q.24 (reception), ETSI ES 201 235-3. The nu
 those of Q.24 annex A with a margin; where the annex leaves room (between what must be accepted
 and what must not) the border is in the middle.
 
-How it works. Two matrix products do the work of all legs that are not silent: a 600 Hz high-pass
-(dial tone, hum) and Hann-windowed correlators at the eight frequencies for the four 25 ms windows,
-5 ms apart, that end in this tick. Legs in which no window can be a key and which hold none stop
-there. For the others:
+How it works. All legs get a quick look (`appliance.media.dtmf_gate`), which costs two small matrix
+products a tick; legs whose frame cannot be a key's and which hold none stop there. For the others,
+and for the frame before if it was not looked at then: a 600 Hz high-pass (dial tone, hum), and
+Hann-windowed correlators at the eight frequencies for the four 25 ms windows, 5 ms apart, that end
+in the frame. Then
 
 - the frequency of a tone is the advance of its phase from window to window, so acceptance is a
   number in per cent; amplitudes are corrected for the window's response at that frequency;
@@ -28,7 +29,8 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.media import g711
-from appliance.media.slots import together
+from appliance.media.dtmf_gate import Gate
+from appliance.media.slots import together, windows
 
 LOW: Final = (697.0, 770.0, 852.0, 941.0)
 HIGH: Final = (1209.0, 1336.0, 1477.0, 1633.0)
@@ -93,6 +95,8 @@ _HISTORY: Final = 16
 _LOOKBACK: Final = 12
 _RAW: Final = 2 * FRAME + _TAPS
 """Samples whose filtered two frames are looked at."""
+_KEPT: Final = 7
+"""Frames that are kept: those of `_HISTORY` windows, of the frame before too."""
 _NONE: Final = -1
 
 _F32 = npt.NDArray[np.float32]
@@ -107,10 +111,6 @@ _HANN: Final = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(WINDOW) + 0.5) / WINDOW
 _MIN_AMPLITUDE: Final = float(g711.dbm0_to_rms(MIN_LEVEL_DBM0) * 2**0.5)
 _POWER_GAIN: Final = float(np.sum(_HANN**2) / 2)
 """Windowed energy of a tone of amplitude 1."""
-_MIN_ENERGY: Final = _MIN_AMPLITUDE**2 * _POWER_GAIN
-"""Windowed energy of one tone of the least level: half of a key's."""
-_MOST: Final = 0.7
-"""With so many legs that are not silent it is cheaper to look at all, where they lie."""
 _LEAST: Final = float(g711.dbm0_to_rms(-58.0) ** 2 * np.sum(_HANN**2))
 """Windowed energy that counts as silence."""
 
@@ -141,27 +141,25 @@ def _window_start(step: int) -> int:
 
 
 def _correlators() -> _F32:
-    """(2 * 8 * 4, 320): real, then imaginary parts, of each tone and step, scaled to the amplitude
-    of a tone."""
-    matrix = np.zeros((2, 8, STEPS, 2 * FRAME))
+    """(200, 16): a window to real, then imaginary parts of each tone, scaled to the amplitude of a
+    tone."""
+    matrix = np.zeros((2, 8, WINDOW))
     time = np.arange(WINDOW) / RATE
     taps = np.arange(_TAPS + 1)
     for index, frequency in enumerate(_FREQUENCIES):
         pass_gain = abs(np.sum(_high_pass() * np.exp(-2j * np.pi * frequency / RATE * taps)))
         kernel = _HANN * np.exp(-2j * np.pi * frequency * time) * 2 / np.sum(_HANN) / pass_gain
-        for step in range(STEPS):
-            start = _window_start(step)
-            matrix[0, index, step, start : start + WINDOW] = kernel.real
-            matrix[1, index, step, start : start + WINDOW] = kernel.imag
-    return matrix.reshape(-1, 2 * FRAME).astype(np.float32)
+        matrix[0, index] = kernel.real
+        matrix[1, index] = kernel.imag
+    return np.ascontiguousarray(matrix.reshape(-1, WINDOW).T, np.float32)
 
 
 def _energies() -> _F32:
-    """(4, 320): windowed energy from squared samples."""
-    matrix = np.zeros((STEPS, 2 * FRAME))
+    """(320, 4): windowed energy from squared samples."""
+    matrix = np.zeros((2 * FRAME, STEPS))
     for step in range(STEPS):
         start = _window_start(step)
-        matrix[step, start : start + WINDOW] = _HANN**2
+        matrix[start : start + WINDOW, step] = _HANN**2
     return matrix.astype(np.float32)
 
 
@@ -237,11 +235,25 @@ def _offset(now: _C64, before: _C64, pair: _I64) -> npt.NDArray[np.float64]:
 
 
 _RISES: Final = np.array([_FLOOR_RISE, _DIP_RISE, _DIP_RISE], np.float32)
-_RISE_LEFT: Final = (_RISES[:, None] ** np.arange(STEPS - 1, -1, -1))[:, :, None]
-"""What each step's may rise by until the last: (3, steps, 1)."""
-_RISE_FRAME: Final = _RISES**STEPS
+_RISE_FRAME: Final = (_RISES**STEPS)[:, None]
 _RISEN: Final = (_RISES ** np.arange(STEPS + 1)[:, None])[:, :, None]
 """What the least energies may have risen by after each step: (steps + 1, 3, 1)."""
+
+
+class _Seen(NamedTuple):
+    """What the windows of a frame are like; arrays end in (steps, legs)."""
+
+    levels: _F32
+    """Energies that count for the least ones: high, again high, low."""
+    energy: _F32
+    both: _F32
+    """The most power that a pair of tones can have."""
+    possible: _Bool
+
+    def of(self, rows: _I64) -> _Seen:
+        return _Seen(
+            self.levels[..., rows], self.energy[:, rows], self.both[:, rows], self.possible[:, rows]
+        )
 
 
 class DtmfDetector:
@@ -249,20 +261,27 @@ class DtmfDetector:
 
     def __init__(self, capacity: int) -> None:
         self._filter = _filter_matrix()
-        self._kernel = np.ascontiguousarray(_correlators().T)
-        self._energy = np.ascontiguousarray(_energies().T)
-        self._turn = 0
-        self.capacity = capacity
+        self._kernel = _correlators()
+        self._energy = _energies()
+        self._gate = Gate(
+            _FREQUENCIES, RATE, 1.1 * MAX_DEVIATION, MIN_PURITY, MAX_FLOOR, _FLOOR_BIAS, _MIN_SHARE,
+            _MIN_AMPLITUDE, _POWER_GAIN,
+        )  # fmt: skip
+        self._now = 0
+        """Number of this frame; it is kept in place `_now % _KEPT`."""
+        self.capacity = 0
+        self._said = np.empty((_KEPT, 0, FRAME), np.int16)
+        self._least = np.empty((3, 0), np.float32)
+        """Least energies of late: the noise floor's, before a key, below the keys before it."""
         fixed = set(vars(self))
-        self._allocate(capacity)
+        self._allocate(0)
         self._state = [name for name in vars(self) if name not in fixed]
         """Names of the arrays that have a row for each slot."""
+        self.reserve(capacity)
 
     def _allocate(self, capacity: int) -> None:
-        self._raw = np.zeros((capacity, _RAW), np.float32)
-        self._filtered = np.zeros((capacity, 2 * FRAME), np.float32)
-        # A ring of the last ticks' correlations; `_turn` is the newest.
-        self._tones = np.zeros((capacity, _HISTORY // STEPS, 2 * 8 * STEPS), np.float32)
+        self._looked = np.full(capacity, -1, np.int64)
+        """The last frame that was looked at closely."""
         self._busy = np.zeros(capacity, np.bool_)
         """Legs that hold a key or may have begun one."""
         self._run_key = np.full(capacity, _NONE, np.int64)
@@ -276,8 +295,6 @@ class DtmfDetector:
         self._held = np.full(capacity, _NONE, np.int64)
         self._held_ref = np.zeros((capacity, 2))
         self._gap_ms = np.zeros(capacity)
-        # Least energies of late: the noise floor's, before a key, below the keys before it.
-        self._least = np.full((capacity, 3), _LEAST, np.float32)
         self._run_low = np.zeros(capacity)
         self._run_least = np.zeros((capacity, 2))
         self._run_most = np.zeros((capacity, 2))
@@ -292,69 +309,81 @@ class DtmfDetector:
         self._allocate(capacity)
         for name, value in old.items():
             getattr(self, name)[: self.capacity] = value
+        said = np.zeros((_KEPT, capacity, FRAME), np.int16)
+        said[:, : self.capacity] = self._said
+        least = np.full((3, capacity), _LEAST, np.float32)
+        least[:, : self.capacity] = self._least
+        self._said, self._least = said, least
         self.capacity = capacity
 
     def reset(self, slot: int) -> None:
         """A new leg in this slot, or one that was not listened to for a while."""
         for name in self._state:
             getattr(self, name)[slot] = 0
+        self._looked[slot] = -1
         self._run_key[slot] = self._held[slot] = _NONE
-        self._least[slot] = _LEAST
+        self._said[:, slot] = 0
+        self._least[:, slot] = _LEAST
 
     def process(self, pcm: npt.NDArray[Any], slots: _I64) -> list[tuple[int, str]]:
         """Keys that became certain in this frame; `pcm` is (legs, 160), `slots` its rows to hear.
 
         Each key press is reported once.
         """
-        count = len(slots)
-        if not count:
+        if not len(slots):
             return []
-        self._turn = (self._turn + 1) % (_HISTORY // STEPS)
+        self._now += 1
         # Neighbours are worked on in place, others as copies that are put back.
         where = together(slots)
-        raw = self._raw[where]
-        raw[:, :-FRAME] = raw[:, FRAME:]
-        raw[:, -FRAME:] = pcm[where]
-        if not isinstance(where, slice):
-            self._raw[where] = raw
-        squares = np.empty((count, 2 * FRAME), np.float32)
-        # As late as the filter makes its output.
-        np.square(raw[:, _TAPS // 2 : _TAPS // 2 + 2 * FRAME], out=squares)
-        # From here on legs are the last axis, so that all that is done is done in long rows.
-        whole = np.ascontiguousarray((squares @ self._energy).T)
-        busy = self._busy[where]
-        loud = (whole.max(axis=0) >= _MIN_ENERGY) | busy
-        some = np.flatnonzero(loud)
-        levels = np.empty((3, STEPS, count), np.float32)
-        if len(some) > _MOST * count:
-            high, tones = self._correlate(raw, where, squares)
-            levels[0] = high.T
-            np.subtract(whole, levels[0], out=levels[2])
-            self._tones[where, self._turn] = tones
-        else:
-            # What is too quiet for a key is not filtered: low or high, it is little.
-            levels[0] = levels[2] = whole
-            kept = np.zeros((count, 2 * 8 * STEPS), np.float32)
-            self._filtered[slots[~loud]] = 0
-            if len(some):
-                high, tones = self._correlate(raw[some], slots[some], squares[: len(some)])
-                levels[0][:, some] = high.T
-                levels[2][:, some] -= high.T
-                kept[some] = tones
-            tones = kept
-            self._tones[where, self._turn] = tones
-        energy = levels[0].copy()
-        levels[1] = energy
-        np.maximum(levels, _LEAST, out=levels)
-        before = self._least[where]
+        frame = pcm[where]
+        self._said[self._now % _KEPT, where] = frame
+        before = self._least[:, where]
+        high, low, may = self._gate.look(frame, before[0])
+        may |= self._busy[where]
+        rows = may.nonzero()[0]
+        known = before[:, rows] if len(rows) else None
         # The least of late, each risen until the end of this frame.
-        least = (levels * _RISE_LEFT).min(axis=1)
-        self._least[where] = np.minimum(least, (before * _RISE_FRAME).T).T
-        squares_of = np.square(tones.T)
-        power = (squares_of[: 8 * STEPS] + squares_of[8 * STEPS :]).reshape(8, STEPS, count)
+        least = before * _RISE_FRAME
+        np.minimum(least[:2], high, out=least[:2])
+        np.minimum(least[2], low, out=least[2])
+        self._least[:, where] = np.maximum(least, _LEAST, out=least)
+        return [] if known is None else self._look_closely(slots[rows], known)
+
+    def _look_closely(self, slots: _I64, before: _F32) -> list[tuple[int, str]]:
+        """The few legs whose frame may be a key's; `before` are their least energies until then."""
+        seen = self._measure(slots, 0)
+        # A run that is over before the frame ends was no key, unless it was long enough to judge.
+        possible = seen.possible
+        rows = np.flatnonzero(
+            self._busy[slots] | possible[-1] | possible[:GOOD_WINDOWS].all(axis=0)
+        )
+        if not len(rows):
+            return []
+        slots, before = slots[rows], before[:, rows]
+        found: list[tuple[int, str]] = []
+        fresh = np.flatnonzero(self._looked[slots] != self._now - 1)
+        if len(fresh):
+            # A key may have begun in the frame before.
+            found, least = self._judge_rows(
+                slots[fresh], 1, self._measure(slots[fresh], 1), before[:, fresh] / _RISE_FRAME
+            )
+            before[:, fresh] = least
+        more, least = self._judge_rows(slots, 0, seen.of(rows), before)
+        self._least[:, slots] = least
+        self._looked[slots] = self._now
+        return found + more
+
+    def _measure(self, slots: _I64, back: int) -> _Seen:
+        """The windows that end in the frame `back` frames ago."""
+        count = len(slots)
+        sound = self._sound(slots, back, _RAW)
+        filtered = self._high(sound)
+        whole = np.square(sound[:, _TAPS // 2 : _TAPS // 2 + 2 * FRAME]) @ self._energy
+        energy = np.square(filtered) @ self._energy
+        power = np.square(self._correlate(filtered, STEPS)).reshape(count, STEPS, 2, 8).sum(axis=2)
         # The most that a tone at the border of its frequencies can be more than it shows.
-        low_tone = power[:4].max(axis=0) * _LOW_LOSS
-        high_tone = power[4:].max(axis=0) * _HIGH_LOSS
+        low_tone = power[..., :4].max(axis=2) * _LOW_LOSS
+        high_tone = power[..., 4:].max(axis=2) * _HIGH_LOSS
         both = low_tone + high_tone
         weaker = np.minimum(low_tone, high_tone)
         possible = (
@@ -362,47 +391,37 @@ class DtmfDetector:
             & (weaker >= _MIN_SHARE * both)
             & (weaker >= _MIN_AMPLITUDE**2)
         )
-        # A run that is over before the frame ends was no key, unless it was long enough to judge.
-        rows = np.flatnonzero(busy | possible[-1] | possible[:GOOD_WINDOWS].all(axis=0))
-        if not len(rows):
-            return []
-        return self._judge_rows(
-            slots[rows], busy[rows], energy[:, rows], both[:, rows], possible[:, rows],
-            levels[:, :, rows], before[rows],
-        )  # fmt: skip
+        levels = np.maximum((energy.T, energy.T, (whole - energy).T), _LEAST)
+        return _Seen(levels, energy.T, both.T, possible.T)
 
     def _judge_rows(
-        self,
-        slots: _I64,
-        busy: _Bool,
-        energy: _F32,
-        both: _F32,
-        possible: _Bool,
-        levels: _F32,
-        before: _F32,
-    ) -> list[tuple[int, str]]:
-        """The few legs that have, or may have, a key. All but `slots` and `busy` with a row for
-        each step; `levels` and `before` are the least energies now and before this frame."""
-        count = len(slots)
-        least = np.empty((STEPS + 1, 3, count))
-        least[0] = before.T
+        self, slots: _I64, back: int, seen: _Seen, before: _F32
+    ) -> tuple[list[tuple[int, str]], _F32]:
+        """The few legs that have, or may have, a key, in the frame `back` frames ago; `before` are
+        the least energies before it, (3, legs). Returns keys, and those energies after it."""
+        levels, energy, both, possible = seen
+        least = np.empty((STEPS + 1, 3, len(slots)))
+        least[0] = before
         least[1:] = levels.transpose(1, 0, 2)
         least /= _RISEN
         np.minimum.accumulate(least, axis=0, out=least)
         least *= _RISEN
+        after = least[-1].astype(np.float32)
         low = levels[2]
         floor = np.minimum(_FLOOR_BIAS * least[1:, 0], MAX_FLOOR * energy)
         possible = possible & (both * _POWER_GAIN >= MIN_PURITY * (energy - floor))
+        busy = self._busy[slots]
         rows = np.flatnonzero(busy | possible[-1] | possible[:GOOD_WINDOWS].all(axis=0))
         if not len(rows):
-            return []
-        looks = _look(self._history(slots[rows]), energy[:, rows].T, floor[:, rows].T)
+            return [], after
+        history = self._history(slots[rows], back)
+        looks = _look(history, energy[:, rows].T, floor[:, rows].T)
         good = looks.good
         kept = busy[rows] | good[:, -1] | good[:, :GOOD_WINDOWS].all(axis=1)
         if not kept.any():
-            return []
-        rows = rows[kept]
-        level = np.abs(self._history(slots[rows])).astype(np.float64)
+            return [], after
+        rows, history = rows[kept], history[kept]
+        level = np.abs(history).astype(np.float64)
         loudness = np.maximum(energy[:, rows], 1.0)
         dip, low_dip = least[1:, 1, rows], least[1:, 2, rows]
         found: list[tuple[int, str]] = []
@@ -413,6 +432,7 @@ class DtmfDetector:
             self._follow_hold(slots, level[:, at], look)
             self._follow_run(
                 slots,
+                history,
                 level,
                 at,
                 look,
@@ -422,31 +442,40 @@ class DtmfDetector:
                 loudness[step],
             )
             self._note_evidence(slots, look)
-            found += self._settle(slots)
+            found += self._settle(slots, back)
         self._busy[slots] = (self._held[slots] != _NONE) | (self._run_key[slots] != _NONE)
-        return found
+        return found, after
 
-    def _correlate(self, raw: _F32, where: Any, room: _F32) -> tuple[_F32, _F32]:
-        """Windowed energies above 600 Hz (legs, 4) and correlations (legs, 64)."""
-        filtered = self._filtered[where]
-        filtered[:, :FRAME] = filtered[:, FRAME:]
-        for start in range(0, FRAME, _PIECE):
-            # From `_TAPS` before the piece of the new frame on.
-            piece = raw[:, FRAME + start : FRAME + start + _TAPS + _PIECE]
-            filtered[:, FRAME + start : FRAME + start + _PIECE] = piece @ self._filter
-        if not isinstance(where, slice):
-            self._filtered[where] = filtered
-        np.square(filtered, out=room)
-        return room @ self._energy, filtered @ self._kernel
+    def _sound(self, slots: _I64, back: int, samples: int) -> _F32:
+        """The last samples of these legs, up to the end of the frame `back` frames ago."""
+        frames = -(-samples // FRAME)
+        turns = (self._now - back - np.arange(frames)[::-1]) % _KEPT
+        said = self._said[turns, slots[:, None]].reshape(len(slots), -1)
+        return said[:, -samples:].astype(np.float32)
 
-    def _history(self, slots: _I64) -> _C64:
+    def _high(self, sound: _F32) -> _F32:
+        """What is above 600 Hz, from the `_TAPS`th sample on."""
+        length = sound.shape[1] - _TAPS
+        filtered = np.empty((len(sound), length), np.float32)
+        for start in range(0, length, _PIECE):
+            piece = sound[:, start : start + _TAPS + _PIECE]
+            np.matmul(piece, self._filter, out=filtered[:, start : start + _PIECE])
+        return filtered
+
+    def _correlate(self, filtered: _F32, steps: int) -> _F32:
+        """Correlations of the last windows, (legs, steps, 16)."""
+        length = (steps - 1) * HOP + WINDOW
+        along = windows(filtered[:, -length:], WINDOW)[:, ::HOP]
+        shown = along.reshape(-1, WINDOW) @ self._kernel
+        return shown.reshape(len(filtered), steps, -1)
+
+    def _history(self, slots: _I64, back: int) -> _C64:
         """The last 16 windows of these legs: (legs, 16, 8), oldest first."""
-        turns = (self._turn + 1 + np.arange(_HISTORY // STEPS)) % (_HISTORY // STEPS)
-        parts = self._tones[slots[:, None], turns].reshape(len(slots), -1, 2, 8, STEPS)
-        result = np.empty((len(slots), _HISTORY // STEPS, STEPS, 8), np.complex64)
-        result.real = parts[:, :, 0].transpose(0, 1, 3, 2)
-        result.imag = parts[:, :, 1].transpose(0, 1, 3, 2)
-        return result.reshape(len(slots), _HISTORY, 8)
+        filtered = self._high(self._sound(slots, back, _HISTORY * HOP + WINDOW - HOP + _TAPS))
+        parts = self._correlate(filtered, _HISTORY)
+        result = np.empty((len(slots), _HISTORY, 8), np.complex64)
+        result.real, result.imag = parts[..., :8], parts[..., 8:]
+        return result
 
     def _note_evidence(self, slots: _I64, look: _Look) -> None:
         """Best purity and the spread of the frequencies over the good windows of each run."""
@@ -468,7 +497,7 @@ class DtmfDetector:
         for state, extreme in ((self._run_least, np.minimum), (self._run_most, np.maximum)):
             state[slots] = np.where(second, relative, extreme(state[slots], relative))
 
-    def _settle(self, slots: _I64) -> list[tuple[int, str]]:
+    def _settle(self, slots: _I64, back: int) -> list[tuple[int, str]]:
         """Keys of the runs that are long enough now; a run that was too unsteady starts again."""
         run = self._run_key[slots]
         due = self._run_sure[slots] & (run != self._held[slots])
@@ -483,7 +512,7 @@ class DtmfDetector:
                 and self._run_purity[slot] >= BEST_PURITY
                 and self._run_low[slot] <= MAX_LOW
                 and not _is_voice(
-                    self._raw[slot],
+                    self._sound(np.array([slot]), back, _RAW)[0],
                     _FREQUENCIES[pair] + self._run_offset[slot] / self._run_good[slot],
                 )
             ):
@@ -522,6 +551,7 @@ class DtmfDetector:
     def _follow_run(
         self,
         slots: _I64,
+        history: _C64,
         level: npt.NDArray[np.float64],
         at: int,
         look: _Look,
@@ -565,7 +595,7 @@ class DtmfDetector:
         self._run_good[slots[over]] = 0
         ready = np.flatnonzero(same & ~sure & (self._run_good[slots] >= GOOD_WINDOWS))
         if len(ready):
-            self._judge(slots[ready], self._history(slots[ready]), level[ready], at)
+            self._judge(slots[ready], history[ready], level[ready], at)
 
     @staticmethod
     def _ratios(
