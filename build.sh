@@ -5,6 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 VENV=${CENTRALA_VENV:-.venv}
 BUILD=.build
+WAITING=${CENTRALA_TESTS_AT_ONCE:-3} # tests that wait in real time: each needs a third of a core
 RUN_PACKAGES=(python3-venv:python3 espeak-ng:espeak-ng)
 TEST_PACKAGES=(baresip:baresip sip-tester:sipp linphone-cli:linphonec chromium:chromium
     mgetty-voice:vm sox:sox minimodem:minimodem)
@@ -127,9 +128,9 @@ lint() {
     "$VENV/bin/lint-imports" --no-cache
 }
 
-# All tests in two parts: those that may run side by side on all cores, then those that listen to the
-# clock (tests/conftest.py lists them), one after the other. Where paths are given, those tests in
-# one part.
+# All tests in three parts (tests/conftest.py lists them): those that only compute, one on each core;
+# those that wait in real time, several at once; and one after the other those that must have the
+# machine to themselves. Where paths are given, those tests in one part, one after the other.
 # Many run in real time against other programs; a machine that stalls can make one of them late.
 # What failed gets one more chance, alone, and every run stays in the output.
 run_tests() {
@@ -141,10 +142,12 @@ run_tests() {
         case "$option" in -*) ;; *) [ ! -e "${option%%::*}" ] || whole=no ;; esac
     done
     if [ "$whole" = yes ]; then
-        say "pytest: side by side"
+        say "pytest: what only computes"
         pytest_part --part any-time -n logical --maxprocesses 8 --dist worksteal "$@"
-        say "pytest: in real time"
-        pytest_part --part real-time "$@"
+        say "pytest: what waits, side by side"
+        pytest_part --part waiting -n "$WAITING" --dist loadfile --no-loadscope-reorder "$@"
+        say "pytest: what listens to the clock, alone"
+        pytest_part --part alone "$@"
     else
         say "pytest"
         pytest_part "$@"

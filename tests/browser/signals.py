@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import wave
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -179,6 +182,23 @@ def hear(signal: Samples, recording: Samples, piece_s: float = 0.2) -> Heard:
         float(np.median([piece.delay_s for piece in sure])),
         float(np.median([piece.gain_db for piece in sure])),
     )
+
+
+async def until_heard(
+    signal: Samples,
+    recording: Callable[[], Awaitable[Samples]],
+    share: float,
+    seconds: float = 15.0,
+) -> Heard:
+    """What `hear` says as soon as more than this share has come, or at last: sound is on its way
+    for a while after it was said. The search does not hold up whoever plays and listens here."""
+    heard = await asyncio.to_thread(hear, signal, await recording())
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while heard.share <= share:
+                await asyncio.sleep(0.2)
+                heard = await asyncio.to_thread(hear, signal, await recording())
+    return heard
 
 
 # --- G.711 mu-law -------------------------------------------------------------------------------

@@ -4,10 +4,8 @@ the test's own exchange on its lines."""
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
-import socket
 import sys
 import urllib.request
 from collections.abc import Callable
@@ -24,6 +22,7 @@ from appliance.ledger.reader import Reader
 from appliance.simulator.rig import ExchangeRig
 from appliance.site.load import load
 from appliance.site.secrets import Secrets
+from tests.ports import rtp_ports
 
 SITE = """
 demo = true
@@ -104,13 +103,13 @@ class Box:
         self.places.make()
         self.http_port = free_port()
         self.sip_port = free_port()
-        rtp = 20000 + (free_port() % 12000) // 2 * 2
+        low, high = rtp_ports()
         values = {
             "LINES": str(self.places.lines),
             "ROUTE1": route1,
             "SIP": str(self.sip_port),
-            "RTP": str(rtp),
-            "RTP_END": str(rtp + 399),
+            "RTP": str(low),
+            "RTP_END": str(high),
             "HTTP": str(self.http_port),
             "HTTPS": str(free_port()),
         }
@@ -246,29 +245,6 @@ class Box:
             pid = worker.pid
         os.kill(pid, signal)
         return pid
-
-
-def port_picker() -> Callable[[], int]:
-    """What the fixture `free_port` is to a test, for a box that several tests share."""
-    given: set[int] = set()
-
-    def pick() -> int:
-        while True:
-            with (
-                socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
-                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as even,
-                socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as odd,
-                contextlib.suppress(OSError),
-            ):
-                tcp.bind(("127.0.0.1", 0))
-                port = int(tcp.getsockname()[1]) & ~1
-                even.bind(("127.0.0.1", port))
-                odd.bind(("127.0.0.1", port + 1))
-                if port not in given:
-                    given.add(port)
-                    return port
-
-    return pick
 
 
 async def _drain(connection: ipc.Connection) -> None:

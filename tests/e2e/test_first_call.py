@@ -3,7 +3,6 @@ modem, menu, queue, browser or desk phone, sound both ways, recording, figures."
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,14 @@ from appliance import events as e
 from appliance import live
 from appliance.media.wav import STEREO_HEADER_BYTES
 from tests.browser.chromium import chromium
-from tests.browser.signals import hear, mulaw_decode, speech_like, write_wav
+from tests.browser.signals import (
+    Samples,
+    hear,
+    mulaw_decode,
+    speech_like,
+    until_heard,
+    write_wav,
+)
 from tests.e2e.box import Box
 from tests.interop.baresip import baresip
 
@@ -76,16 +82,21 @@ async def test_from_the_line_through_menu_and_queue_to_a_browser_and_into_the_li
         await box.state(lambda s: any(c.phase == "talking" for c in s.calls))
 
         await call.say(pcm(CALLER))
-        await asyncio.sleep(1.5)
-        heard_by_agent = (await agent.heard()).samples
-        heard_by_caller = call.heard().astype(float) / 32768
+
+        async def by_agent() -> Samples:
+            return (await agent.heard()).samples
+
+        async def by_caller() -> Samples:
+            return call.heard().astype(float) / 32768
+
+        to_agent = await until_heard(CALLER, by_agent, 0.8)
+        to_caller = await until_heard(AGENT, by_caller, 0.8)
         await page.get_by_role("button", name="Hang up").click()
         assert await call.gone() != ""
         ended = await box.fact(e.RecordingEnded)
         assert isinstance(ended, e.RecordingEnded)
         assert ended.reason == "done"
 
-        to_agent, to_caller = hear(CALLER, heard_by_agent), hear(AGENT, heard_by_caller)
         assert to_agent.share > 0.8, to_agent
         assert to_caller.share > 0.8, to_caller
 
@@ -147,11 +158,13 @@ async def test_the_same_through_a_desk_phone(tmp_path: Path, free_port: Callable
             assert isinstance(connect, e.Connect)
             assert connect.agent == "pip"
             await call.say(pcm(CALLER))
-            await asyncio.sleep(1.0)
-            heard = call.heard().astype(float) / 32768
+
+            async def by_caller() -> Samples:
+                return call.heard().astype(float) / 32768
+
+            assert (await until_heard(AGENT, by_caller, 0.6)).share > 0.6
             await call.hangup()
             await box.fact(e.RecordingEnded)
-        assert hear(AGENT, heard).share > 0.6
         started = await box.fact(e.RecordingStarted)
         assert isinstance(started, e.RecordingStarted)
         caller_side, agent_side = sides(box, started)

@@ -197,6 +197,11 @@ async def test_hold_mute_supervision_park_and_eight_in_a_conference(
         await eight_together(box, phones)
 
 
+def muted(box: Box, state: live.Live, agent: str) -> bool | None:
+    call = box.agent(state, agent).call
+    return None if call is None else call.muted
+
+
 async def hold_and_mute(box: Box, phones: TonePhones) -> None:
     phones.dial("600", "801")
     await phones.until_hears("600", ["601"])
@@ -220,11 +225,13 @@ async def hold_and_mute(box: Box, phones: TonePhones) -> None:
     await box.fact(e.HoldOn, 2)
     await phones.until_hears("600", [])
     phones.press("601", "*0")
+    await box.fact(e.HoldOff, 2)
     await phones.until_hears("600", ["601"])
-    phones.press("601", "*8")
-    await phones.until_hears("600", [])
-    phones.press("601", "*8")
-    await phones.until_hears("600", ["601"])
+    for mute in (True, False):
+        # A phone that sends keys says nothing meanwhile, so what is heard is not enough.
+        phones.press("601", "*8")
+        await box.state(lambda s: muted(box, s, "p1") is mute)  # noqa: B023
+        await phones.until_hears("600", [] if mute else ["601"])
     await quiet(box, phones)
 
 

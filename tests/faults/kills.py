@@ -27,8 +27,9 @@ from appliance import events as e
 from appliance import live
 from appliance.ipc import Refused
 from appliance.recordings import finished, parts
-from tests.e2e.box import Box, port_picker
+from tests.e2e.box import Box
 from tests.faults.busy_phones import BusyPhones, Talk, busy_phones
+from tests.ports import port_picker
 
 AGENTS = 6
 CALLERS = 10

@@ -13,10 +13,11 @@ import pytest_asyncio
 from appliance import events as e
 from appliance import live
 from tests.browser.chromium import Chromium, RigPage, chromium
-from tests.browser.signals import hear, speech_like, write_wav
-from tests.e2e.box import Box, port_picker
+from tests.browser.signals import Samples, hear, speech_like, until_heard, write_wav
+from tests.e2e.box import Box
 from tests.faults.office_under_attack import pcm
 from tests.interop.baresip import baresip
+from tests.ports import port_picker
 
 pytestmark = [
     pytest.mark.faults,
@@ -105,9 +106,15 @@ async def test_a_caller_hears_music_until_the_page_is_open_again(office: Office)
     await box.state(lambda s: [c.phase for c in s.calls] == ["talking"])
     since = len(call.heard())
     await call.say(pcm(CALLER))
-    await asyncio.sleep(1)
-    assert hear(CALLER, (await again.heard()).samples).share > 0.8
-    assert hear(AGENT, call.heard()[since:].astype(float) / 32768).share > 0.6
+
+    async def by_page() -> Samples:
+        return (await again.heard()).samples
+
+    async def by_caller() -> Samples:
+        return call.heard()[since:].astype(float) / 32768
+
+    assert (await until_heard(CALLER, by_page, 0.8)).share > 0.8
+    assert (await until_heard(AGENT, by_caller, 0.6)).share > 0.6
     await again.page.get_by_role("button", name="Hang up").click()
     await box.fact(e.RecordingEnded)
     facts = about(box, "5550401")
@@ -130,7 +137,11 @@ async def test_a_tab_closed_while_it_rings_hands_the_call_to_the_next_agent(
     await agent.page.close()
     await box.state(lambda s: [c.phase for c in s.calls] == ["talking"])
     await call.say(pcm(CALLER))
-    assert hear(PIP, call.heard().astype(float) / 32768).share > 0.6
+
+    async def by_caller() -> Samples:
+        return call.heard().astype(float) / 32768
+
+    assert (await until_heard(PIP, by_caller, 0.6)).share > 0.6
     await box.ask(live.AgentAction("pip", "hangup"))
     await box.state(lambda s: not s.calls)
     facts = about(box, "5550402")
