@@ -143,11 +143,14 @@ class Concealer:
             self._made = widen(self._made, capacity)
         self._quarter = widen(self._quarter, capacity)
 
+    def _take_room(self) -> None:
+        if not len(self._made):
+            self._made = widen(self._made, len(self._quarter))
+
     def begin(self, slots: _I64, history: _F32, brief: bool = False) -> None:
         """A loss begins for these; (n, 390) samples came before it. It is `brief` if `bridge` will
         end it after one frame."""
-        if not len(self._made):
-            self._made = widen(self._made, len(self._quarter))
+        self._take_room()
         count = _BRIEF if brief else LENGTH
         made, period = extend(history, count)
         made *= self._gain[:count]
@@ -157,6 +160,8 @@ class Concealer:
     def take(self, slots: _I64, since: _I64, count: int) -> tuple[_F32, _F32]:
         """`count` <= 160 samples from `since` samples after the loss began, and how much of the
         sound that stands for: the rest up to 1 is to be the room's noise."""
+        # Who said that it would be silent comes here without a loss that began.
+        self._take_room()
         at = np.minimum(since, LENGTH)[:, None] + np.arange(count)
         return self._made[slots[:, None], at].astype(np.float32), self._gain[at]
 
@@ -165,8 +170,7 @@ class Concealer:
         already when the delay has room for it: better than the recommendation, which cannot see it.
 
         What the past would become is warped a little so that it arrives in step with the future,
-        and turns by and by into what the future
-        seems to have been before.
+        and turns by and by into what the future seems to have been before.
         """
         period = 4 * self._quarter[slots]
         at = np.minimum(since, LENGTH - _FRAME)[:, None] + np.arange(_BRIEF)
