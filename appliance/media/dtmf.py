@@ -65,7 +65,7 @@ MAX_FLOOR: Final = 0.35
 """Share of the power that may count as background noise."""
 MAX_WANDER: Final = 0.010
 """Spread of each frequency within the first windows of a run, relative."""
-MAX_RUN_WANDER: Final = 0.013
+MAX_RUN_WANDER: Final = 0.015
 """The same over all good windows until the key is reported: a voice glides, a key does not."""
 ALL_GOOD_WINDOWS: Final = 5
 """So many there have to be by then."""
@@ -301,6 +301,8 @@ class DtmfDetector:
         self._run_most = np.zeros((capacity, 2))
         self._run_purity = np.zeros(capacity)
         self._run_low_dip = np.zeros(capacity)
+        self._broken = np.zeros(capacity, np.bool_)
+        """Whether the last window was not good."""
 
     def reserve(self, capacity: int) -> None:
         """Make room for at least `capacity` slots; those in use keep their state."""
@@ -487,7 +489,10 @@ class DtmfDetector:
 
     def _note_evidence(self, slots: _I64, look: _Look) -> None:
         """Best purity and the spread of the frequencies over the good windows of each run."""
-        good = look.good
+        # The first after one that was not good still holds some of what spoiled that, a lost packet
+        # or a clock that slipped.
+        good = look.good & ~(self._broken[slots] & (self._run_good[slots] > 2))
+        self._broken[slots] = ~look.good
         slots, key, offset, purity = (
             slots[good],
             look.key[good],
