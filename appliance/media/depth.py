@@ -44,6 +44,7 @@ _MAX_WARY: Final = 3
 LATE_S: Final = 0.015
 """A tick as late as this speaks of a busy machine: links get a frame more, and one more from 20 ms
 on top of that. What is later still is skipped soon, by whoever was late."""
+VERY_LATE_S: Final = LATE_S + 0.02
 MOST_OF_LINKS: Final = 2 * FRAME
 _BUSY_TICKS: Final = 15_000
 """So long a machine that was busy is taken to be so again: five minutes."""
@@ -117,7 +118,7 @@ class Depth:
         """Our own tick was late, as those of other processes may be."""
         if seconds >= LATE_S:
             self._busy_tick = tick
-            needed = FRAME if seconds < LATE_S + 0.02 else MOST_OF_LINKS
+            needed = FRAME if seconds < VERY_LATE_S else MOST_OF_LINKS
             if needed > self._busy:
                 self._short |= self._link
                 self._let_links_have(needed)

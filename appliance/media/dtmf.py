@@ -264,9 +264,16 @@ class DtmfDetector:
         self._kernel = _correlators()
         self._energy = _energies()
         self._gate = Gate(
-            _FREQUENCIES, RATE, 1.1 * MAX_DEVIATION, MIN_PURITY, MAX_FLOOR, _FLOOR_BIAS, _MIN_SHARE,
-            _MIN_AMPLITUDE, _POWER_GAIN,
-        )  # fmt: skip
+            _FREQUENCIES,
+            RATE,
+            deviation=1.1 * MAX_DEVIATION,
+            purity=MIN_PURITY,
+            most_floor=MAX_FLOOR,
+            floor_bias=_FLOOR_BIAS,
+            share=_MIN_SHARE,
+            amplitude=_MIN_AMPLITUDE,
+            energy=_POWER_GAIN,
+        )
         self._now = 0
         """Number of this frame; it is kept in place `_now % _KEPT`."""
         self.capacity = 0

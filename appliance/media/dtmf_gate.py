@@ -38,6 +38,7 @@ class Gate:
         self,
         hz: _F64,
         rate: int,
+        *,
         deviation: float,
         purity: float,
         most_floor: float,

@@ -2,11 +2,10 @@
 
 A ring holds 32 frames of 160 samples. Positions are sample counts; the reader of a leg moves on by
 one frame a tick, and most readers are at the same place, so that a tick reads one column of all
-rings. A packet is placed by its timestamp relative to the
-newest packet, in the order of its sequence number: what is late but not yet due still lands in its
-place, what was there before is dropped. A timestamp that jumps while sequence numbers go on (a
-phone that changes its clock at transfer) does not interrupt the sound; a new SSRC starts anew after
-two packets in a row.
+rings. A packet is placed by its timestamp relative to the newest packet, in the order of its
+sequence number: what is late but not yet due still lands in its place, what was there before is
+dropped. A timestamp that jumps while sequence numbers go on (a phone that changes its clock at
+transfer) does not interrupt the sound; a new SSRC starts anew after two packets in a row.
 
 What is missing when it is due is made up in its place in the ring: by concealment
 (`appliance.media.plc`) for 60 ms, then by noise (`appliance.media.comfort`). So what was heard last
